@@ -1,0 +1,1 @@
+"""Run ONNX models over images too large to load."""
