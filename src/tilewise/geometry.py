@@ -226,6 +226,43 @@ class Grid:
 
 
 @dataclass(frozen=True)
+class Span:
+    """Neighbouring cores that are computed together."""
+
+    grid: Grid
+    """The grid that they belong to."""
+    ranges: tuple[range, ...]
+    """Which cores, per axis."""
+
+    def tiles(self) -> Iterator[Index]:
+        """Its cores, in C order."""
+        return _product(self.ranges)
+
+    @property
+    def core(self) -> Box:
+        """Its cores together, in input pixels."""
+        return Box(self.grid.core(self._first).start, self.grid.core(self._last).stop)
+
+    @property
+    def placed(self) -> Box:
+        """Its cores together, in output pixels."""
+        return Box(self.grid.placed(self._first).start, self.grid.placed(self._last).stop)
+
+    @property
+    def window(self) -> Box:
+        """All that its windows see, in input pixels; it may reach outside the image."""
+        return Box(self.grid.window(self._first).start, self.grid.window(self._last).stop)
+
+    @property
+    def _first(self) -> Index:
+        return tuple(cores[0] for cores in self.ranges)
+
+    @property
+    def _last(self) -> Index:
+        return tuple(cores[-1] for cores in self.ranges)
+
+
+@dataclass(frozen=True)
 class Blocks:
     """The grid gathered into blocks of ``cores`` cores an axis: the unit of work, of resume and of writing."""
 
@@ -273,21 +310,9 @@ class Blocks:
             number = number * n + k
         return number
 
-    def tiles(self, index: Index) -> Iterator[Index]:
-        """The cores of a block, in C order."""
-        return _product([self._range(axis, k) for axis, k in enumerate(index)])
-
-    def core(self, index: Index) -> Box:
-        """A block's cores together, in input pixels."""
-        return self._span(self.grid.core, index)
-
-    def placed(self, index: Index) -> Box:
-        """A block's cores together, in output pixels."""
-        return self._span(self.grid.placed, index)
-
-    def window(self, index: Index) -> Box:
-        """All that the windows of a block see, in input pixels; it may reach outside the image."""
-        return self._span(self.grid.window, index)
+    def span(self, index: Index) -> Span:
+        """The cores of a block."""
+        return Span(self.grid, tuple(self._range(axis, k) for axis, k in enumerate(index)))
 
     @property
     def largest_window(self) -> Index:
@@ -310,12 +335,6 @@ class Blocks:
         m = self.cores[axis]
         return range(k * m, min((k + 1) * m, self.grid.axes[axis].count))
 
-    def _span(self, box: object, index: Index) -> Box:
-        ranges = [self._range(axis, k) for axis, k in enumerate(index)]
-        first = box(tuple(r[0] for r in ranges))  # type: ignore[operator]
-        last = box(tuple(r[-1] for r in ranges))  # type: ignore[operator]
-        return Box(first.start, last.stop)
-
 
 def reflect_index(index: int, size: int) -> int:
     """The pixel within [0, size) that stands at an index beyond the edges; edge pixels are not repeated."""
@@ -326,12 +345,33 @@ def reflect_index(index: int, size: int) -> int:
     return period - index if index >= size else index
 
 
+def source_indices(start: int, stop: int, size: int, pad: str) -> list[int]:
+    """For each index of [start, stop) the pixel of [0, size) that it shows; -1 where ``pad`` is constant."""
+    if pad == "reflect":
+        return [reflect_index(i, size) for i in range(start, stop)]
+    if pad == "edge":
+        return [min(max(i, 0), size - 1) for i in range(start, stop)]
+    return [i if 0 <= i < size else -1 for i in range(start, stop)]
+
+
+def source_box(window: Box, shape: Index, pad: str) -> Box:
+    """The pixels of the image that a window shows, mirrored ones included: what has to be read for it."""
+    ranges = []
+    for start, stop, size in zip(window.start, window.stop, shape, strict=True):
+        if start >= 0 and stop <= size:
+            ranges.append((start, stop))
+            continue
+        shown = [i for i in source_indices(start, stop, size, pad) if i >= 0]
+        ranges.append((min(shown), max(shown) + 1) if shown else (0, 0))
+    return _box(iter(ranges))
+
+
 def _box(ranges: Iterator[tuple[int, int]]) -> Box:
     starts, stops = zip(*ranges, strict=True)
     return Box(starts, stops)
 
 
-def _product(ranges: list[range]) -> Iterator[Index]:
+def _product(ranges: tuple[range, ...]) -> Iterator[Index]:
     if not ranges:
         yield ()
         return
