@@ -1,0 +1,52 @@
+"""What is known of an image before a pixel is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSpec:
+    """One image at one resolution level: small, picklable, enough to open it again anywhere."""
+
+    path: str
+    """The image's group, or the array itself, as an absolute path."""
+    array_path: str
+    """Place of the array below it; empty if the path is the array."""
+    axes: str
+    """One letter an axis from t c z y x, in the array's own order."""
+    shape: tuple[int, ...]
+    """Pixels per axis."""
+    dtype: str
+    """NumPy's name of the pixel type, in native byte order."""
+    chunks: tuple[int, ...]
+    """The unit read, per axis; within a shard if there are shards."""
+    shards: tuple[int, ...] | None
+    """The unit stored, per axis, if chunks are gathered into shards."""
+    level: int
+    """Resolution level, 0 the finest."""
+    levels: int
+    """How many levels the image has."""
+    scale: tuple[float, ...]
+    """Size of a pixel per axis."""
+    translation: tuple[float, ...]
+    """Where the first pixel's centre lies, per axis."""
+    units: tuple[str | None, ...]
+    """Unit of scale and translation, per axis."""
+    channel_names: tuple[str, ...]
+    """One name a channel, empty if they have none."""
+    name: str
+    """The image's own name, else that of its folder."""
+    zarr_format: int
+    """2 or 3."""
+    codecs: tuple[str, ...]
+    """Names of the codecs that the pixels go through, shards' inner ones included."""
+    fingerprint: str
+    """sha256 over the metadata that fix the pixels: array, place and OME's."""
+    opener: str = "zarr"
+    """Which row of the table of openers reads it."""
+
+    @property
+    def channels(self) -> int:
+        """Number of channels; 1 if there is no such axis."""
+        return self.shape[self.axes.index("c")] if "c" in self.axes else 1

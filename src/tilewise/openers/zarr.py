@@ -1,0 +1,358 @@
+"""Zarr 2 and 3 arrays and OME-Zarr images on the local file system."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from tilewise import ngff
+from tilewise.errors import ImageError
+from tilewise.openers.spec import ImageSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy as np
+
+    from tilewise.geometry import Box
+
+METADATA = ("zarr.json", ".zarray", ".zgroup")
+"""A folder that holds one of these is a node of a zarr hierarchy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An array or a group, as its metadata files say."""
+
+    kind: Literal["array", "group"]
+    """What it is."""
+    zarr_format: int
+    """2 or 3."""
+    metadata: Mapping[str, Any]
+    """All but the attributes."""
+    attributes: Mapping[str, Any]
+    """What users and OME-Zarr add."""
+
+
+def open_folder(path: str) -> Path:
+    """The folder that a path or a file:// address means; refuses what is not there and what is elsewhere."""
+    address = urlsplit(path)
+    if address.scheme == "file":
+        folder = Path(url2pathname(address.path))
+    elif "://" in path:
+        raise ImageError(
+            f"{path}, on a store of kind {address.scheme}",
+            "a path on this machine",
+            "Copy or mount it, and give the path.",
+        )
+    else:
+        folder = Path(path)
+    folder = Path(os.path.abspath(folder.expanduser()))  # noqa: PTH100  resolve() would follow the user's links
+    if not folder.exists():
+        raise ImageError(f"{path} does not exist", "an image", "Check the path.")
+    return folder
+
+
+def recognize(path: str) -> bool:
+    """True if the folder is a node of a zarr hierarchy."""
+    folder = open_folder(path)
+    return folder.is_dir() and any((folder / name).is_file() for name in METADATA)
+
+
+def inspect(path: str, *, axes: str | None, level: int) -> ImageSpec:
+    """Find the array that is meant and all that is known of it, without reading a pixel."""
+    folder = open_folder(path)
+    node = _read_node(folder)
+    if node.kind == "group":
+        return _inspect_image(folder, node, axes=axes, level=level)
+    owner = _find_owner(folder)
+    if owner is not None:
+        group, own_level = owner
+        if level not in {0, own_level}:
+            raise ImageError(
+                f"--level {level} for {path}, which is level {own_level} itself",
+                "one of the two",
+                f"Give {group} with --level {level}, or leave --level out.",
+            )
+        return _inspect_image(group, _read_node(group), axes=axes, level=own_level)
+    if level != 0:
+        raise ImageError(f"--level {level} for the plain array {path}", "level 0, its only one", "Leave --level out.")
+    found = _open_zarr(folder, node.zarr_format)
+    names = _name_axes(axes, _dimension_names(node), found.ndim, folder)
+    return _describe(folder, "", found, node, multiscale=None, axes=names, level=0)
+
+
+def open_pixels(spec: ImageSpec) -> Pixels:
+    """Open the array that a spec describes, and make sure that it is still the same.
+
+    Raises:
+        ImageError: the image's metadata are no longer what the spec was made from.
+    """
+    folder = Path(spec.path)
+    now = inspect(spec.path, axes=spec.axes, level=spec.level)
+    if now.fingerprint != spec.fingerprint:
+        raise ImageError(
+            f"the metadata of {spec.path} have changed since the run was planned",
+            "an image that stays as it is while it is read",
+            "Run again once it is complete.",
+        )
+    place = folder / spec.array_path
+    return Pixels(place, _open_zarr(place, spec.zarr_format), spec.shards or spec.chunks)
+
+
+@dataclass(frozen=True, slots=True)
+class Pixels:
+    """An open array. Safe to use from many threads."""
+
+    folder: Path
+    """The array's folder."""
+    array: Any
+    """zarr.Array."""
+    unit: tuple[int, ...]
+    """What is stored as one file, per axis: a shard, or a chunk where there are none."""
+
+    def read(self, selection: tuple[slice | list[int], ...]) -> np.ndarray:
+        """Pixels of a selection in one read, in the array's own axis order and byte order."""
+        import numpy as np
+
+        if all(isinstance(part, slice) for part in selection):
+            return np.asarray(self.array[selection])
+        return np.asarray(self.array.get_orthogonal_selection(selection))
+
+    def stored(self, box: Box) -> Iterator[tuple[str, Box, int | None]]:
+        """What a box touches: key, place and bytes of each stored unit; None where there is none."""
+        from tilewise.geometry import Box
+
+        ranges = [range(a // n, -(-b // n)) for a, b, n in zip(box.start, box.stop, self.unit, strict=True)]
+        for place in itertools.product(*ranges):
+            key = self.array.metadata.encode_chunk_key(place)
+            start = tuple(k * n for k, n in zip(place, self.unit, strict=True))
+            whole = Box(start, tuple(a + n for a, n in zip(start, self.unit, strict=True)))
+            yield key, whole.clip(self.array.shape), self._measure(key)
+
+    def _measure(self, key: str) -> int | None:
+        try:
+            return os.stat(self.folder / key).st_size  # noqa: PTH116  half the time of Path.stat, once a chunk
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+
+def _read_json(path: Path) -> Mapping[str, Any] | None:
+    try:
+        content = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (ValueError, RecursionError) as error:
+        raise ImageError(
+            f"{path} is broken ({error})", "metadata in JSON", "Write the image again, or mend the file."
+        ) from error
+    except OSError as error:
+        raise ImageError(f"{path} cannot be read ({error.strerror})", "a readable file", "Check its rights.") from error
+    if not isinstance(content, Mapping):
+        raise ImageError(f"{path} holds {content!r:.40}", "a JSON object", "Write the image again, or mend the file.")
+    return content
+
+
+def _read_node(folder: Path) -> Node:
+    content = _read_json(folder / "zarr.json")
+    if content is not None:
+        rest = {key: value for key, value in content.items() if key not in {"attributes", "consolidated_metadata"}}
+        attributes = content.get("attributes") or {}
+        kind = content.get("node_type")
+        if kind not in {"array", "group"} or not isinstance(attributes, Mapping):
+            raise ImageError(f"{folder / 'zarr.json'} with node_type {kind!r}", "array or group", "Mend the file.")
+        return Node(kind, 3, rest, attributes)
+    kinds: tuple[tuple[str, Literal["array", "group"]], ...] = ((".zarray", "array"), (".zgroup", "group"))
+    for name, kind in kinds:
+        content = _read_json(folder / name)
+        if content is not None:
+            return Node(kind, 2, content, _read_json(folder / ".zattrs") or {})
+    what = "a folder without zarr metadata" if folder.is_dir() else "a file"
+    raise ImageError(f"{folder} is {what}", "a zarr array or an OME-Zarr image, which are folders", "Check the path.")
+
+
+def _find_owner(folder: Path) -> tuple[Path, int] | None:
+    """The image group that lists an array among its levels, and which one it is."""
+    for group in itertools.islice(folder.parents, 3):
+        if not any((group / name).is_file() for name in METADATA):
+            return None
+        node = _read_node(group)
+        if node.kind == "group" and ngff.find_kind(node.attributes) == "image":
+            paths = [level.path for level in ngff.read_image(node.attributes, str(group)).levels]
+            place = folder.relative_to(group).as_posix()
+            return (group, paths.index(place)) if place in paths else None
+    return None
+
+
+def _inspect_image(folder: Path, node: Node, *, axes: str | None, level: int) -> ImageSpec:
+    if ngff.find_kind(node.attributes) != "image":
+        raise _refuse_group(folder, node)
+    image = ngff.read_image(node.attributes, str(folder))
+    count = len(image.levels)
+    if not 0 <= level < count:
+        raise ImageError(
+            f"--level {level} for {folder}",
+            "level 0, its only one" if count == 1 else f"one of its levels, 0 to {count - 1}",
+            "Choose one of them with --level.",
+        )
+    array_path = image.levels[level].path
+    place = folder / array_path
+    if not place.resolve().is_relative_to(folder.resolve()):
+        raise ImageError(
+            f"level {level} of {folder} is a link to {place.resolve()}",
+            "an array inside the image's folder",
+            "Give that array itself, with --axes.",
+        )
+    inner = _read_node(place)
+    if inner.kind != "array":
+        raise ImageError(f"level {level} of {folder}, {array_path}, is a group", "an array", "Mend the metadata.")
+    found = _open_zarr(place, inner.zarr_format)
+    names = _name_axes(axes, image.axes, found.ndim, folder)
+    return _describe(folder, array_path, found, inner, multiscale=image, axes=names, level=level, group=node)
+
+
+def _refuse_group(folder: Path, node: Node) -> ImageError:
+    kind = ngff.find_kind(node.attributes)
+    members = ngff.list_members(node.attributes)
+    if kind is None or kind == "series":
+        inner = sorted(entry for entry in folder.iterdir() if any((entry / name).is_file() for name in METADATA))
+        members = tuple(entry.name for entry in inner if entry.name != "OME")
+    what = {
+        "plate": "an OME-Zarr plate, which holds many images",
+        "well": "a well of an OME-Zarr plate, which holds a field an image",
+        "series": "the root of a bioformats2raw conversion, which holds a series an image",
+        "labels": "a group of OME-Zarr labels",
+        None: "a zarr group without OME-Zarr metadata",
+    }[kind if kind != "image" else None]
+    # a plate's members are wells, and a field lies one further down
+    example = f"{members[0]}/0" if kind == "plate" and members else (members[0] if members else "")
+    shown = ", ".join(members[:5]) + (" ..." if len(members) > 5 else "")
+    held = f" (it holds {shown})" if members else " (it holds none)"
+    do = f"Give one of them, for example {folder / example}" if example else "Check the path."
+    return ImageError(f"{folder} is {what}{held}", "one image or one array", do)
+
+
+def _open_zarr(folder: Path, zarr_format: int) -> Any:
+    """Open an array and refuse pixels that no model takes."""
+    import zarr
+    from zarr.storage import LocalStore
+
+    try:
+        found = zarr.open_array(LocalStore(folder, read_only=True), mode="r", zarr_format=zarr_format)
+        dtype = found.dtype
+    except Exception as error:
+        raise ImageError(
+            f"the array {folder} cannot be opened ({_first_line(error)})",
+            "metadata and codecs that zarr-python knows",
+            "Install the codec that it names, or write the image again.",
+        ) from error
+    if dtype.kind not in "biuf" or dtype.itemsize > 8:
+        raise ImageError(
+            f"{folder} has pixels of type {dtype}", "integers, floats or booleans", "Convert the image first."
+        )
+    if 0 in found.shape:
+        raise ImageError(f"{folder} is empty, its shape is {found.shape}", "at least one pixel", "Check the image.")
+    return found
+
+
+def _dimension_names(node: Node) -> str | None:
+    """Axes that an array itself names: dimension_names in zarr 3, xarray's attribute in zarr 2."""
+    names = node.metadata.get("dimension_names") or node.attributes.get("_ARRAY_DIMENSIONS")
+    if not isinstance(names, list) or not all(isinstance(name, str) and len(name) == 1 for name in names):
+        return None
+    joined = "".join(names)
+    return joined if set(joined) <= set(ngff.AXES) and len(set(joined)) == len(joined) else None
+
+
+def _name_axes(option: str | None, known: str | None, ndim: int, folder: Path) -> str:
+    """The user's word comes first, then the image's own, then what is usual."""
+    axes = option.lower() if option is not None else known or {2: "yx", 3: "zyx"}.get(ndim)
+    if axes is None:
+        raise ImageError(
+            f"{folder} has {ndim} axes without names",
+            "a name for each",
+            f"Add --axes, for example --axes {_guess(ndim)}",
+        )
+    source = f"--axes {option}" if option is not None else f"axes {axes}"
+    if len(axes) != ndim:
+        raise ImageError(f"{source} for {folder} of {ndim} axes", f"{ndim} letters", "Name each axis once with --axes.")
+    if not set(axes) <= set(ngff.AXES) or len(set(axes)) != len(axes):
+        raise ImageError(f"{source}", "each letter once, from t c z y x", f"For example --axes {_guess(ndim)}")
+    if not {"y", "x"} <= set(axes):
+        raise ImageError(f"{source} for {folder}", "y and x among them", "Name the axes with --axes.")
+    return axes
+
+
+def _guess(ndim: int) -> str:
+    return {2: "yx", 3: "zyx", 4: "czyx", 5: "tczyx"}.get(ndim, "yx")
+
+
+def _describe(
+    folder: Path,
+    array_path: str,
+    found: Any,
+    node: Node,
+    *,
+    multiscale: ngff.Multiscale | None,
+    axes: str,
+    level: int,
+    group: Node | None = None,
+) -> ImageSpec:
+    ndim = found.ndim
+    place = multiscale.levels[level] if multiscale is not None else None
+    ome = ngff.find_ome(group.attributes)["multiscales"][0] if group is not None else None
+    return ImageSpec(
+        path=str(folder),
+        array_path=array_path,
+        axes=axes,
+        shape=tuple(int(n) for n in found.shape),
+        dtype=found.dtype.newbyteorder("=").name,
+        chunks=tuple(int(n) for n in found.chunks),
+        shards=None if found.shards is None else tuple(int(n) for n in found.shards),
+        level=level,
+        levels=1 if multiscale is None else len(multiscale.levels),
+        scale=(1.0,) * ndim if place is None else place.scale,
+        translation=(0.0,) * ndim if place is None else place.translation,
+        units=(None,) * ndim if multiscale is None else multiscale.units,
+        channel_names=() if multiscale is None else multiscale.channels,
+        name=(multiscale.name if multiscale is not None else "") or re.sub(r"(\.ome)?\.zarr$", "", folder.name),
+        zarr_format=node.zarr_format,
+        codecs=_list_codecs(node),
+        fingerprint=_fingerprint(node.metadata, array_path, ome),
+    )
+
+
+def _list_codecs(node: Node) -> tuple[str, ...]:
+    if node.zarr_format == 2:
+        entries = [*(node.metadata.get("filters") or ()), node.metadata.get("compressor") or {}]
+        return tuple(str(entry["id"]) for entry in entries if "id" in entry)
+    names: list[str] = []
+
+    def walk(codecs: Sequence[Any]) -> None:
+        for codec in codecs:
+            names.append(str(codec["name"] if isinstance(codec, Mapping) else codec))
+            inner = codec.get("configuration", {}) if isinstance(codec, Mapping) else {}
+            walk(inner.get("codecs", ()))
+
+    walk(node.metadata.get("codecs", ()))
+    return tuple(names)
+
+
+def _fingerprint(metadata: Mapping[str, Any], array_path: str, ome: object) -> str:
+    """Attributes of the array are left out: notes that users add do not change a pixel."""
+    content = json.dumps([metadata, array_path, ome], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip().splitlines()
+    return text[0][:200] if text else type(error).__name__

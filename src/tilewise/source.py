@@ -1,0 +1,243 @@
+"""Where pixels come from: an image is opened once a process, and read by boxes in one order of axes."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, cast
+
+from tilewise.errors import ImageError
+from tilewise.geometry import Box
+from tilewise.openers import zarr as zarr_opener
+from tilewise.openers.spec import ImageSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+
+__all__ = ["ImageSpec", "Source", "limit_threads", "missing_chunks", "open_image"]
+
+LEAD = "tz"
+"""Axes that a model may not see, in the order in which they lead a block's pixels."""
+
+KEPT = 16
+"""Open images kept in a process."""
+
+
+class Pixels(Protocol):
+    """What an opener gives: an array that is read by selections."""
+
+    def read(self, selection: tuple[slice | list[int], ...]) -> np.ndarray:
+        """Pixels in the array's own axis order."""
+
+    def stored(self, box: Box) -> Iterator[tuple[str, Box, int | None]]:
+        """Key, place and bytes of each stored unit that a box touches; None for bytes where there is none."""
+
+
+class Opener(Protocol):
+    """A format that images come in."""
+
+    def recognize(self, path: str) -> bool:
+        """True if the content is of this format."""
+
+    def inspect(self, path: str, *, axes: str | None, level: int) -> ImageSpec:
+        """Find the image and what is known of it."""
+
+    def open_pixels(self, spec: ImageSpec) -> Pixels:
+        """Open it for reading."""
+
+
+OPENERS: dict[str, Opener] = {"zarr": cast(Opener, zarr_opener)}
+"""A format a row; the first that recognizes the content takes it, and the last one words the refusal."""
+
+_open: dict[tuple[str, str, str], Pixels] = {}
+_lock = threading.Lock()
+
+
+def open_image(path: str, *, axes: str | None = None, level: int = 0) -> ImageSpec:
+    """Find an image and what is known of it; no pixel is read.
+
+    Args:
+        path: an array or an OME-Zarr image, or an array inside one.
+        axes: one letter an axis from t c z y x, where the image does not say it itself.
+        level: resolution level, 0 the finest.
+
+    Raises:
+        ImageError: there is no such image, or it is none that a model could take.
+    """
+    path = str(path)
+    opener = next((row for row in OPENERS.values() if row.recognize(path)), OPENERS["zarr"])
+    return opener.inspect(path, axes=axes, level=level)
+
+
+def limit_threads(threads: int) -> None:
+    """Let zarr use so many threads and requests at once in this process.
+
+    Without it zarr takes as many threads as a large machine has cores, and ten requests a read, from each of the
+    threads that read at the same time. It takes effect for threads only before zarr's first read in the process.
+    """
+    import zarr
+
+    zarr.config.set({"threading.max_workers": threads, "async.concurrency": threads})
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An image as a model of two or three spatial axes sees it; picklable, opened where it is read."""
+
+    spec: ImageSpec
+    """The image."""
+    spatial: str
+    """Axes that the model sees: yx or zyx."""
+
+    def __post_init__(self) -> None:
+        if not set(self.spatial) <= set(self.spec.axes):
+            raise ImageError(
+                f"an image of axes {self.spec.axes} for a model over {self.spatial}",
+                f"an image with {', '.join(self.spatial)}",
+                "Name the axes with --axes, or use a 2-D model.",
+            )
+
+    @property
+    def lead(self) -> str:
+        """Axes of the image that the model does not see, in the order of the lead box."""
+        return "".join(axis for axis in LEAD if axis in self.spec.axes and axis not in self.spatial)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths in the order of what is read: leading axes, channels, spatial axes."""
+        lengths = dict(zip(self.spec.axes, self.spec.shape, strict=True))
+        return tuple(lengths.get(axis, 1) for axis in self.lead + "c" + self.spatial)
+
+    def read(
+        self,
+        lead_box: Box,
+        channels: tuple[int, ...],
+        spatial_box: Box,
+        *,
+        missing: Literal["error", "fill"] = "error",
+    ) -> np.ndarray:
+        """Pixels of a box inside the image as [lead..., c, spatial...], native bytes, contiguous, in one read.
+
+        Args:
+            lead_box: box over the leading axes, in the order of ``lead``.
+            channels: which channels, in the order in which they are given back; (0,) if there is no such axis.
+            spatial_box: box over the spatial axes.
+            missing: what to do about chunks that are not stored.
+
+        Raises:
+            ImageError: a chunk is missing, empty or cannot be decoded; it is named.
+        """
+        import numpy as np
+
+        parts = self._select(lead_box, channels, spatial_box)
+        region = self._region(parts)
+        pixels = _open_cached(self.spec)
+        _check_stored(self.spec, pixels, region, missing=missing)
+        try:
+            found = pixels.read(tuple(parts[axis] for axis in self.spec.axes))
+        except Exception as error:
+            raise _blame(self.spec, pixels, region, error) from error
+        order = [axis for axis in self.lead + "c" + self.spatial if axis in self.spec.axes]
+        found = found.transpose([self.spec.axes.index(axis) for axis in order])
+        if "c" not in self.spec.axes:
+            found = np.expand_dims(found, len(self.lead))
+        return np.ascontiguousarray(found, dtype=np.dtype(self.spec.dtype))
+
+    def _select(self, lead_box: Box, channels: tuple[int, ...], spatial_box: Box) -> dict[str, slice | list[int]]:
+        lengths = dict(zip(self.lead + "c" + self.spatial, self.shape, strict=True))
+        if not channels or any(not 0 <= k < lengths["c"] for k in channels):
+            raise ImageError(
+                f"channels {', '.join(map(str, channels)) or 'none'}",
+                f"some of 0 to {lengths['c'] - 1}",
+                "Choose with --channels.",
+            )
+        parts: dict[str, slice | list[int]] = {}
+        for axes, box in ((self.lead, lead_box), (self.spatial, spatial_box)):
+            for axis, start, stop in zip(axes, box.start, box.stop, strict=True):
+                if not 0 <= start < stop <= lengths[axis]:
+                    raise ValueError(f"{axis} from {start} to {stop} of an image of {lengths[axis]}")
+                parts[axis] = slice(start, stop)
+        first, count = channels[0], len(channels)
+        # a run of neighbours is a plain slice, which zarr reads faster than a list
+        rising = channels == tuple(range(first, first + count))
+        parts["c"] = slice(first, first + count) if rising else list(channels)
+        return parts
+
+    def _region(self, parts: dict[str, slice | list[int]]) -> Box:
+        """The smallest box around a selection, in the array's own axis order."""
+        ends = [
+            (part.start, part.stop) if isinstance(part, slice) else (min(part), max(part) + 1)
+            for part in (parts[axis] for axis in self.spec.axes)
+        ]
+        return Box(tuple(start for start, _ in ends), tuple(stop for _, stop in ends))
+
+
+def missing_chunks(spec: ImageSpec, region: Box | None = None) -> list[str]:
+    """Keys of the chunks, or shards, that a region touches and the store does not have.
+
+    Zarr reads them as fill. It costs one look at the file system a chunk, nothing is read.
+
+    Args:
+        spec: the image.
+        region: a box in the image's own axis order; all of it if not given.
+    """
+    region = region or Box((0,) * len(spec.shape), spec.shape)
+    return [key for key, _, size in _open_cached(spec).stored(region) if size is None]
+
+
+def _open_cached(spec: ImageSpec) -> Pixels:
+    key = (spec.path, spec.array_path, spec.fingerprint)
+    with _lock:
+        if key not in _open:
+            while len(_open) >= KEPT:
+                _open.pop(next(iter(_open)))
+            _open[key] = OPENERS[spec.opener].open_pixels(spec)
+        return _open[key]
+
+
+def _check_stored(spec: ImageSpec, pixels: Pixels, region: Box, *, missing: Literal["error", "fill"]) -> None:
+    for key, _, size in pixels.stored(region):
+        if size is None and missing == "error":
+            raise ImageError(
+                f"chunk {key} of {_place(spec)} is missing",
+                "every chunk of the region",
+                "If the writer leaves out chunks of background on purpose, add --missing fill; else write it again.",
+            )
+        # zarr takes an empty shard for a missing one and says nothing
+        if size == 0:
+            raise _corrupt(spec, key, "it has no bytes")
+
+
+def _blame(spec: ImageSpec, pixels: Pixels, region: Box, error: Exception) -> ImageError:
+    """Find the chunk that a failed read stumbled over, by reading each alone."""
+    for key, box, size in pixels.stored(region):
+        if size is None:
+            continue
+        try:
+            pixels.read(box.slices)
+        except Exception as cause:
+            return _corrupt(spec, key, _cause(cause))
+    return ImageError(
+        f"{_place(spec)} could not be read from {region.start} to {region.stop} ({_cause(error)})",
+        "a store that answers",
+        "Check disk and network, and run the same command again.",
+    )
+
+
+def _corrupt(spec: ImageSpec, key: str, why: str) -> ImageError:
+    return ImageError(
+        f"chunk {key} of {_place(spec)} is corrupt or cut short ({why})",
+        "bytes that its codecs decode",
+        "Copy or write the image again.",
+    )
+
+
+def _place(spec: ImageSpec) -> str:
+    return f"{spec.path}/{spec.array_path}".rstrip("/")
+
+
+def _cause(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:160]}" if lines else type(error).__name__
