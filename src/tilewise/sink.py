@@ -1,0 +1,355 @@
+"""Where results go: an OME-Zarr 0.5 image of zarr 3 shards, one shard a block, set up once and written blindly."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import threading
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tilewise import ngff
+from tilewise.errors import OutputError
+from tilewise.ledger import FOLDER, Stamp, differences, folder_of, read_stamp, write_json, write_stamp
+from tilewise.shard import LEVEL, encode_shard
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+
+    from tilewise.geometry import Box, Index
+
+Place = Literal["free", "ours", "foreign"]
+"""Nothing there yet; carries tilewise's record; holds something else."""
+
+NODES = ("zarr.json", ".zarray", ".zgroup")
+"""A folder that holds one of these is a node of a zarr hierarchy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputSpec:
+    """One result image: small and picklable, all that a worker needs to write its shards."""
+
+    path: str
+    """The output, a folder to be."""
+    name: str | None = None
+    """Name of this result below the output if there are several, else None."""
+    axes: str
+    """One letter an axis, in the order t c z y x."""
+    shape: tuple[int, ...]
+    """Pixels per axis."""
+    dtype: str
+    """NumPy's name of the pixel type."""
+    chunk: tuple[int, ...]
+    """Inner chunk, per axis."""
+    shard: tuple[int, ...]
+    """Shard, per axis: a block; a whole number of chunks."""
+    fill: float = 0
+    """What stands where nothing was written."""
+    scale: tuple[float, ...]
+    """Size of a pixel per axis."""
+    translation: tuple[float, ...]
+    """Where the first pixel's centre lies, per axis."""
+    units: tuple[str | None, ...]
+    """Unit of scale and translation, per axis."""
+    image_name: str = ""
+    """The image's name in its metadata."""
+    channel_names: tuple[str, ...] = ()
+    """One name a channel, or none."""
+
+    def __post_init__(self) -> None:
+        ndim = len(self.axes)
+        lengths = (self.shape, self.chunk, self.shard, self.scale, self.translation, self.units)
+        if any(len(numbers) != ndim for numbers in lengths):
+            raise ValueError(f"an output of axes {self.axes} needs {ndim} of each number")
+        if list(self.axes) != [axis for axis in ngff.AXES if axis in self.axes]:
+            raise ValueError(f"axes {self.axes} are not in the order {ngff.AXES}")
+        if any(s % c for s, c in zip(self.shard, self.chunk, strict=True)):
+            raise ValueError(f"shard {self.shard} is not a whole number of chunks {self.chunk}")
+        if "c" in self.axes and self.shard[self.axes.index("c")] < self.shape[self.axes.index("c")]:
+            raise ValueError(f"shard {self.shard} cuts the channels of {self.shape}")
+        if self.name is not None and not re.fullmatch(r"(?!tilewise$)[A-Za-z0-9_-][A-Za-z0-9._-]*", self.name):
+            raise OutputError(
+                f"a result named {self.name!r}", "letters, digits, dot, dash and underscore", "Choose another name."
+            )
+
+    @property
+    def group(self) -> Path:
+        """Folder of the image group."""
+        return Path(self.path) / self.name if self.name else Path(self.path)
+
+    @property
+    def array(self) -> Path:
+        """Folder of the finest level."""
+        return self.group / "0"
+
+
+def look(path: str) -> Place:
+    """What stands at an output's place; writes nothing."""
+    out = Path(path)
+    if not os.path.lexists(out):
+        return "free"
+    if not out.is_dir():
+        return "foreign"
+    if read_stamp(path) is not None:
+        return "ours"
+    # a run that was cut short before its first stamp leaves no more than its lock
+    left = {entry.name for entry in out.iterdir()}
+    folder = folder_of(path)
+    if left - {FOLDER} or folder.is_symlink():
+        return "foreign"
+    started = not left or all(re.match(r"lock|.*\.partial$", entry.name) for entry in folder.iterdir())
+    return "free" if started else "foreign"
+
+
+def check_place(path: str, inputs: Sequence[str] = (), *, overwrite: bool = False) -> Place:
+    """Refuse a place where an output must not go; writes nothing.
+
+    Args:
+        path: the output.
+        inputs: what is read; the output may neither lie inside of it nor hold it.
+        overwrite: said to the user only: what is not tilewise's is refused all the same.
+    """
+    out = Path(path).resolve()
+    for source in inputs:
+        place = Path(source).resolve()
+        if out == place or out.is_relative_to(place) or place.is_relative_to(out):
+            relation = "is" if out == place else "lies inside" if out.is_relative_to(place) else "holds"
+            raise OutputError(f"output {path} {relation} the input {source}", "a place of its own", "Choose another.")
+    for parent in out.parents:
+        if any((parent / name).exists() for name in NODES):
+            raise OutputError(
+                f"output {path} lies inside the zarr store {parent}", "a place of its own", "Choose another."
+            )
+    found = look(path)
+    if found == "foreign":
+        which = "; --overwrite replaces only an output that carries tilewise's record" if overwrite else ""
+        raise OutputError(
+            f"output {path} exists and is not tilewise's",
+            f"a new place, an empty folder or an output of tilewise{which}",
+            "Choose another place, or remove it yourself.",
+        )
+    return found
+
+
+def create(spec: OutputSpec, record: Mapping[str, Any], *, inputs: Sequence[str] = (), overwrite: bool = False) -> None:
+    """Set an output up: stamp first, then the array, and the image's metadata last.
+
+    Doing it again with the same record finishes what was cut short and leaves pixels alone.
+
+    Raises:
+        OutputError: the place is taken, or holds the output of a run with another record, which is told.
+    """
+    found = check_place(spec.path, inputs, overwrite=overwrite)
+    stamp = read_stamp(spec.path)
+    if found == "ours" and (overwrite or stamp is None or stamp.record is None):
+        clear(spec.path)
+        stamp = None
+    elif stamp is not None and stamp.record is not None:
+        changed = differences(stamp.record, record)
+        if changed:
+            raise OutputError(
+                f"output {spec.path} was made with other settings ({'; '.join(changed)})",
+                "the same settings, to resume",
+                "Give those, choose another output, or add --overwrite.",
+            )
+    own = spec.name or "0"
+    owns = stamp.owns if stamp is not None else ()
+    if stamp is None or own not in owns:
+        write_stamp(spec.path, Stamp(record, (*owns, own)))
+    sweep(spec.path)
+    if not (spec.array / "zarr.json").exists():
+        _create_array(spec)
+    check(spec)
+    _create_group(spec)
+
+
+def check(spec: OutputSpec) -> None:
+    """Refuse to write into an array that is not what the spec says."""
+    array = _open_array(spec)
+    found = (array.shape, array.dtype.name, array.chunks, array.shards)
+    wanted = (spec.shape, spec.dtype, spec.chunk, spec.shard)
+    if found != wanted:
+        raise OutputError(
+            f"{spec.array} has shape, type, chunk and shard {found}",
+            f"{wanted}, as this run writes them",
+            "Choose another output, or add --overwrite.",
+        )
+
+
+def arrange(spec: OutputSpec, box: Box, pixels: np.ndarray, *, spatial: str) -> tuple[Index, np.ndarray]:
+    """From a block's pixels [lead..., c, spatial...] to the output's order of axes: where they start, and they.
+
+    Args:
+        spec: the output.
+        box: the block's place over leading and spatial axes.
+        pixels: the block; its axis of channels falls away if the output has none.
+        spatial: the model's axes, yx or zyx.
+    """
+    lead = "".join(axis for axis in "tz" if axis in spec.axes and axis not in spatial)
+    order = f"{lead}c{spatial}"
+    if pixels.ndim != len(order):
+        raise ValueError(f"pixels of {pixels.ndim} axes where {order} were expected")
+    start = dict(zip(lead + spatial, box.start, strict=True)) | {"c": 0}
+    if "c" not in spec.axes:
+        pixels = pixels.squeeze(order.index("c"))
+        order = order.replace("c", "")
+    return tuple(start[axis] for axis in spec.axes), pixels.transpose([order.index(axis) for axis in spec.axes])
+
+
+def write(spec: OutputSpec, start: Index, pixels: np.ndarray) -> None:
+    """Write one whole shard, in one file that appears in one step. Safe from many threads.
+
+    Args:
+        spec: the output.
+        start: first pixel in the output, one number an axis, on the grid of shards.
+        pixels: the shard, or what of it lies within the image, in the output's order of axes.
+
+    Raises:
+        ValueError: a write that would share its shard with another and lose pixels.
+    """
+    _open_cached(spec)
+    expected = tuple(min(s, n - a) for a, s, n in zip(start, spec.shard, spec.shape, strict=True))
+    if any(a % s or not 0 <= a < n for a, s, n in zip(start, spec.shard, spec.shape, strict=True)):
+        raise ValueError(f"write at {start}: not on the grid of shards {spec.shard} of an output of {spec.shape}")
+    if pixels.shape != expected:
+        raise ValueError(f"write of {pixels.shape} at {start}: not the whole shard, which has {expected} there")
+    if pixels.dtype.name != spec.dtype:
+        raise ValueError(f"write of {pixels.dtype.name} into an output of {spec.dtype}: convert first")
+    place = [str(a // s) for a, s in zip(start, spec.shard, strict=True)]
+    _put(spec.array.joinpath("c", *place), encode_shard(pixels, spec.shard, spec.chunk, spec.fill, LEVEL))
+
+
+def sweep(path: str) -> int:
+    """Remove what writers that were killed left half written; says how many files."""
+    count = 0
+    for folder, _, names in os.walk(path):
+        for name in names:
+            if name.endswith(".partial"):
+                Path(folder, name).unlink(missing_ok=True)
+                count += 1
+    return count
+
+
+def clear(path: str) -> None:
+    """Remove what tilewise wrote, and nothing else; a lock stays. What is cut short half way stays recognisable."""
+    out = Path(path).resolve()
+    stamp = read_stamp(str(out))
+    if stamp is None:
+        raise OutputError(f"{path} does not carry tilewise's record", "an output of tilewise", "Remove it yourself.")
+    owned = {FOLDER, "zarr.json", *stamp.owns}
+    strange = sorted(e.name for e in out.iterdir() if e.name not in owned and not re.fullmatch(r"\d+", e.name))
+    if strange:
+        raise OutputError(
+            f"output {path} also holds {', '.join(strange[:5])}, which tilewise did not write",
+            "nothing but its own",
+            "Move that away, or choose another output.",
+        )
+    # from here on nothing in it counts as done, even if the rest is cut short
+    write_stamp(str(out), Stamp(None, stamp.owns))
+    folder = folder_of(str(out))
+    for entry in [*out.iterdir(), *folder.iterdir()]:
+        keep = entry == folder or (entry.parent == folder and re.match(r"lock|zarr\.json$", entry.name))
+        if not keep and read_stamp(str(out)) is not None:
+            _remove(entry)
+    _forget(str(out))
+
+
+def validate(path: str) -> None:
+    """Have ome-zarr-models read an image group; raises what it raises."""
+    import zarr
+    from ome_zarr_models.v05.image import Image
+
+    Image.from_zarr(zarr.open_group(path, mode="r"))
+
+
+_open: dict[OutputSpec, Any] = {}
+_lock = threading.Lock()
+
+
+def _open_cached(spec: OutputSpec) -> None:
+    """Look at the array once a process before the first write into it."""
+    with _lock:
+        if spec not in _open:
+            check(spec)
+            _open[spec] = True
+
+
+def _forget(path: str) -> None:
+    with _lock:
+        for spec in [spec for spec in _open if Path(spec.path).resolve() == Path(path)]:
+            del _open[spec]
+
+
+def _open_array(spec: OutputSpec) -> Any:
+    import zarr
+    from zarr.storage import LocalStore
+
+    try:
+        return zarr.open_array(LocalStore(spec.array, read_only=True), mode="r", zarr_format=3)
+    except Exception as error:
+        raise OutputError(
+            f"{spec.array} cannot be opened ({type(error).__name__})", "the output that was set up", "Run again."
+        ) from error
+
+
+def _create_array(spec: OutputSpec) -> None:
+    import zarr
+    from zarr.codecs import BytesCodec, ZstdCodec
+    from zarr.storage import LocalStore
+
+    zarr.create_array(
+        LocalStore(spec.array),
+        shape=spec.shape,
+        dtype=spec.dtype,
+        chunks=spec.chunk,
+        shards=spec.shard,
+        serializer=BytesCodec(endian="little"),
+        compressors=ZstdCodec(level=LEVEL, checksum=True),
+        fill_value=spec.fill,
+        dimension_names=list(spec.axes),
+        zarr_format=3,
+    )
+
+
+def _create_group(spec: OutputSpec) -> None:
+    level = ngff.Level("0", spec.scale, spec.translation)
+    attributes = ngff.write_image(
+        spec.axes, levels=[level], name=spec.image_name, units=spec.units, channels=spec.channel_names
+    )
+    if spec.name:
+        _write_group(Path(spec.path), {})
+    _write_group(spec.group, attributes)
+
+
+def _write_group(folder: Path, attributes: Mapping[str, Any]) -> None:
+    if not (folder / "zarr.json").exists():
+        write_json(folder / "zarr.json", {"zarr_format": 3, "node_type": "group", "attributes": attributes})
+
+
+def _put(path: Path, parts: list[bytes] | None) -> None:
+    """Replace a file in one step; no parts, no file."""
+    if parts is None:
+        path.unlink(missing_ok=True)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        with part.open("wb") as file:
+            file.writelines(parts)
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _remove(entry: Path) -> None:
+    """A link is removed, never followed."""
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.rmtree(entry)
+    else:
+        entry.unlink(missing_ok=True)
