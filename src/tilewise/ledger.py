@@ -1,117 +1,283 @@
-"""What an output knows about itself: the record of its run, and the state of each block.
+"""What an output knows about itself: the state of each block, and what its execution cost and found.
 
-It lies in ``OUT/tilewise``, a zarr group: the record in its attributes, one small array a fact on a flat numbering of
-the blocks. One process writes; others may read meanwhile and see a state that was true a moment ago.
+It lies in ``OUT/tilewise``, a zarr group whose attributes are the run's record: one small array a fact, on a flat
+numbering of the blocks. One process writes; others may read meanwhile and see a state that was true a moment ago.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import uuid
+import threading
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from tilewise.errors import OutputError
+from tilewise.record import Stamp, differences, folder_of, read_stamp, write_json, write_stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
+    import numpy as np
 
-FOLDER = "tilewise"
-"""Name of the group, below the output."""
+__all__ = ["STATES", "Counts", "Ledger", "State", "differences", "read_stamp"]
 
-NOTES = "notes"
-"""The part of a record that informs (times, host) and is never compared."""
+State = Literal["pending", "done", "skipped", "failed"]
+"""Of a block; its place in the list is what is stored."""
 
-FORMAT = 1
-"""Version of what lies in the group."""
+STATES: tuple[State, ...] = get_args(State)
 
+COLUMNS = {"seconds": "float32", "attempts": "uint16", "nan": "uint64", "inf": "uint64", "state": "uint8"}
+"""One array a fact, with its type. The state is written last: a block that reads as done has all its facts."""
 
-def folder_of(path: str) -> Path:
-    """The ledger's folder of an output."""
-    return Path(path) / FOLDER
+ROWS = 65536
+"""Blocks in a chunk of an array: 1.5 MB over all columns."""
+
+LOADED = 4
+"""Chunks kept in memory between flushes."""
+
+NAMED_FAILURES = 1000
+"""Failed blocks whose cause is kept; the others are counted."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stamp:
-    """What makes an output tilewise's."""
+class Counts:
+    """Totals over all blocks."""
 
-    record: Mapping[str, Any] | None
-    """The run; None while the output is being replaced and nothing in it counts."""
-    owns: tuple[str, ...]
-    """Names below the output that tilewise wrote."""
+    pending: int
+    """Not done yet."""
+    done: int
+    """Written."""
+    skipped: int
+    """Left out on purpose."""
+    failed: int
+    """Failed for good in the last run that tried them."""
+    executions: int
+    """How often a block was begun, over all runs."""
+    seconds: float
+    """Sum of what the blocks took, in the last execution of each."""
+    nan: int
+    """Pixels that were not a number, over cores."""
+    inf: int
+    """Infinite pixels, over cores."""
 
 
-def read_stamp(path: str) -> Stamp | None:
-    """The stamp of an output; None if it is not tilewise's."""
-    folder = folder_of(path)
-    if folder.is_symlink():
-        return None
-    try:
-        content = json.loads((folder / "zarr.json").read_bytes())
-        stamp = content["attributes"][FOLDER]
-        if stamp["format"] != FORMAT:
-            raise OutputError(
-                f"{path} with a ledger of format {stamp['format']}",
-                f"format {FORMAT}",
-                "Use the tilewise that wrote it.",
+class Ledger:
+    """State and facts of each block. Marks are kept in memory until ``flush``; memory does not grow with blocks."""
+
+    def __init__(self, path: str, blocks: int, *, writable: bool) -> None:
+        self.path = path
+        self.blocks = blocks
+        self._arrays = {name: _open_column(path, name, blocks, writable) for name in COLUMNS}
+        self._loaded: dict[int, dict[str, np.ndarray]] = {}
+        self._dirty: set[int] = set()
+        self._failures: dict[int, str] = _read_failures(path)
+        self._lock = threading.RLock()
+        self._counts = [0] * len(STATES)
+        self._totals: dict[str, float] = dict.fromkeys(("seconds", "attempts", "nan", "inf"), 0)
+        for chunk in range(-(-blocks // ROWS)):
+            self._add(self._read(chunk), 1)
+
+    @classmethod
+    def create(cls, path: str, blocks: int, record: Mapping[str, Any]) -> Ledger:
+        """Set a ledger up, or open it if it is there; nothing is stored for pending blocks."""
+        if read_stamp(path) is None:
+            write_stamp(path, Stamp(record, ()))
+        for name, dtype in COLUMNS.items():
+            if not (folder_of(path) / name / "zarr.json").exists():
+                _create_column(path, name, dtype, blocks)
+        return cls(path, blocks, writable=True)
+
+    @classmethod
+    def open(cls, path: str) -> Ledger:
+        """Read a ledger, also while a run goes on."""
+        try:
+            content = json.loads((folder_of(path) / "state" / "zarr.json").read_bytes())
+            blocks = int(content["shape"][0])
+        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+            raise OutputError(f"{path} has no ledger", "an output of tilewise", "Check the path.") from error
+        return cls(path, blocks, writable=False)
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """The record of the run, as it is stored."""
+        stamp = read_stamp(self.path)
+        return (stamp.record if stamp is not None else None) or {}
+
+    @property
+    def failures(self) -> list[dict[str, Any]]:
+        """Failed blocks with their causes; at most the first thousand."""
+        with self._lock:
+            return [{"block": number, "cause": cause} for number, cause in sorted(self._failures.items())]
+
+    def mark(
+        self,
+        number: int,
+        state: State,
+        *,
+        seconds: float = 0.0,
+        executions: int = 1,
+        nan: int = 0,
+        inf: int = 0,
+        cause: str | None = None,
+    ) -> None:
+        """Note what became of a block; stored at the next flush.
+
+        Args:
+            number: the block.
+            state: what became of it.
+            seconds: what its last execution took.
+            executions: how often it was begun since it was last marked.
+            nan: pixels of its cores that are not a number.
+            inf: infinite pixels of its cores.
+            cause: why it failed.
+        """
+        if not 0 <= number < self.blocks:
+            raise ValueError(f"block {number} of {self.blocks}")
+        with self._lock:
+            chunk, row = divmod(number, ROWS)
+            columns = self._load(chunk)
+            one = {name: column[row : row + 1] for name, column in columns.items()}
+            self._add(one, -1)
+            one["state"][0] = STATES.index(state)
+            one["seconds"][0] = seconds
+            one["attempts"][0] = min(int(one["attempts"][0]) + executions, 65535)
+            one["nan"][0], one["inf"][0] = nan, inf
+            self._add(one, 1)
+            self._dirty.add(chunk)
+            self._failures.pop(number, None)
+            if state == "failed" and len(self._failures) < NAMED_FAILURES:
+                self._failures[number] = cause or "unknown"
+
+    def flush(self) -> None:
+        """Store what was marked."""
+        with self._lock:
+            if self._dirty:
+                _write_failures(self.path, self._failures)
+            for chunk in sorted(self._dirty):
+                start, stop = self._rows(chunk)
+                for name in COLUMNS:
+                    self._arrays[name][start:stop] = self._loaded[chunk][name]
+            self._dirty.clear()
+            for chunk in list(self._loaded)[:-LOADED]:
+                del self._loaded[chunk]
+
+    def state(self, number: int) -> State:
+        """What became of a block."""
+        with self._lock:
+            return STATES[int(self._load(number // ROWS)["state"][number % ROWS])]
+
+    def states(self) -> Iterator[np.ndarray]:
+        """Codes of the states, a stretch of blocks at a time, in order."""
+        for chunk in range(-(-self.blocks // ROWS)):
+            with self._lock:
+                loaded = self._loaded.get(chunk)
+                yield loaded["state"].copy() if loaded is not None else self._read_column(chunk, "state")
+
+    def pending(self, *, failed: bool = True) -> Iterator[int]:
+        """Numbers of the blocks that are still to be done, in order, listed a stretch at a time.
+
+        Args:
+            failed: with those that failed before.
+        """
+        import numpy as np
+
+        wanted = [STATES.index("pending")] + ([STATES.index("failed")] if failed else [])
+        for chunk, codes in enumerate(self.states()):
+            yield from (int(row) + chunk * ROWS for row in np.flatnonzero(np.isin(codes, wanted)))
+
+    def counts(self) -> Counts:
+        """Totals, of this moment."""
+        with self._lock:
+            states = dict(zip(STATES, self._counts, strict=True))
+            totals = self._totals
+            return Counts(
+                **states,
+                executions=int(totals["attempts"]),
+                seconds=max(float(totals["seconds"]), 0.0),
+                nan=int(totals["nan"]),
+                inf=int(totals["inf"]),
             )
-        return Stamp(stamp["record"], tuple(stamp["owns"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+
+    def _add(self, columns: Mapping[str, np.ndarray], sign: int) -> None:
+        import numpy as np
+
+        for code, count in enumerate(np.bincount(columns["state"], minlength=len(STATES))):
+            self._counts[code] += sign * int(count)
+        for name in self._totals:
+            exact = columns[name].astype("float64") if name == "seconds" else columns[name]
+            self._totals[name] += sign * exact.sum().item()
+
+    def _rows(self, chunk: int) -> tuple[int, int]:
+        return chunk * ROWS, min((chunk + 1) * ROWS, self.blocks)
+
+    def _load(self, chunk: int) -> dict[str, np.ndarray]:
+        if chunk not in self._loaded:
+            clean = [other for other in self._loaded if other not in self._dirty]
+            for other in clean[: max(len(self._loaded) - LOADED + 1, 0)]:
+                del self._loaded[other]
+            self._loaded[chunk] = self._read(chunk)
+        return self._loaded[chunk]
+
+    def _read(self, chunk: int) -> dict[str, np.ndarray]:
+        return {name: self._read_column(chunk, name) for name in COLUMNS}
+
+    def _read_column(self, chunk: int, name: str) -> np.ndarray:
+        import numpy as np
+
+        start, stop = self._rows(chunk)
+        try:
+            return np.array(self._arrays[name][start:stop])
+        except Exception as error:
+            raise OutputError(
+                f"the ledger of {self.path} cannot be read ({name}, blocks {start} to {stop}: {type(error).__name__})",
+                "a ledger as tilewise wrote it",
+                "Choose another output, or add --overwrite.",
+            ) from error
 
 
-def write_stamp(path: str, stamp: Stamp) -> None:
-    """Mark an output as tilewise's, in one step that cannot be seen half done."""
-    attributes = {FOLDER: {"format": FORMAT, "record": stamp.record, "owns": list(stamp.owns)}}
-    content = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
-    write_json(folder_of(path) / "zarr.json", content)
+def _create_column(path: str, name: str, dtype: str, blocks: int) -> None:
+    import zarr
+    from zarr.codecs import ZstdCodec
+    from zarr.storage import LocalStore
+
+    zarr.create_array(
+        LocalStore(folder_of(path) / name),
+        shape=(blocks,),
+        chunks=(min(ROWS, blocks),),
+        dtype=dtype,
+        compressors=ZstdCodec(level=1, checksum=True),
+        fill_value=0,
+        zarr_format=3,
+    )
 
 
-def write_json(path: Path, content: object) -> None:
-    """Replace a JSON file in one step, leaving either the old or the new one whatever happens."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+def _open_column(path: str, name: str, blocks: int, writable: bool) -> Any:
+    import zarr
+    from zarr.storage import LocalStore
+
+    store = LocalStore(folder_of(path) / name, read_only=not writable)
     try:
-        part.write_text(json.dumps(content, indent=1), encoding="utf-8")
-        os.replace(part, path)  # noqa: PTH105  Path.replace says the same
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+        array = zarr.open_array(store, mode="r+" if writable else "r", zarr_format=3)
+    except Exception as error:
+        raise OutputError(
+            f"the ledger of {path} lacks its {name}", "a ledger as tilewise wrote it", "Add --overwrite."
+        ) from error
+    if array.shape != (blocks,):
+        raise OutputError(
+            f"the ledger of {path} counts {array.shape[0]} blocks", f"{blocks}, as this run does", "Add --overwrite."
+        )
+    return array
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What of a record is not as it was, one readable line a field; notes are not compared."""
-    before, after = _flatten(old), _flatten(new)
-    lines = []
-    for key in dict.fromkeys([*before, *after]):
-        a, b = before.get(key, "not recorded"), after.get(key, "not recorded")
-        if a == b:
-            continue
-        last = key.rsplit(".", maxsplit=1)[-1]
-        if last == "sha256":
-            lines.append(f"{key}: another file ({str(a)[:12]} -> {str(b)[:12]})")
-        elif last == "fingerprint":
-            lines.append(f"{key}: another image, or its metadata changed ({str(a)[:12]} -> {str(b)[:12]})")
-        else:
-            lines.append(f"{key}: {_show(a)} -> {_show(b)}")
-    return lines
+def _read_failures(path: str) -> dict[int, str]:
+    try:
+        entries = json.loads((folder_of(path) / "failures.json").read_bytes())
+        return {int(entry["block"]): str(entry["cause"]) for entry in entries}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
-def _flatten(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    # through JSON, as the old one went: tuples become lists
-    for key, value in (record if prefix else json.loads(json.dumps(record))).items():
-        if not prefix and key == NOTES:
-            continue
-        if isinstance(value, dict) and value:
-            flat |= _flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
-def _show(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+def _write_failures(path: str, failures: Mapping[int, str]) -> None:
+    place = folder_of(path) / "failures.json"
+    if failures or place.exists():
+        write_json(place, [{"block": number, "cause": cause} for number, cause in sorted(failures.items())])

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import threading
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from tilewise import ngff
 from tilewise.errors import OutputError
-from tilewise.ledger import FOLDER, Stamp, differences, folder_of, read_stamp, write_json, write_stamp
+from tilewise.place import check_place, clear, look, sweep
+from tilewise.record import Stamp, differences, read_stamp, write_json, write_stamp
 from tilewise.shard import LEVEL, encode_shard
 
 if TYPE_CHECKING:
@@ -23,11 +22,19 @@ if TYPE_CHECKING:
 
     from tilewise.geometry import Box, Index
 
-Place = Literal["free", "ours", "foreign"]
-"""Nothing there yet; carries tilewise's record; holds something else."""
 
-NODES = ("zarr.json", ".zarray", ".zgroup")
-"""A folder that holds one of these is a node of a zarr hierarchy."""
+__all__ = [
+    "OutputSpec",
+    "arrange",
+    "check",
+    "check_place",
+    "clear",
+    "create",
+    "look",
+    "sweep",
+    "validate",
+    "write",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,58 +95,11 @@ class OutputSpec:
         return self.group / "0"
 
 
-def look(path: str) -> Place:
-    """What stands at an output's place; writes nothing."""
-    out = Path(path)
-    if not os.path.lexists(out):
-        return "free"
-    if not out.is_dir():
-        return "foreign"
-    if read_stamp(path) is not None:
-        return "ours"
-    # a run that was cut short before its first stamp leaves no more than its lock
-    left = {entry.name for entry in out.iterdir()}
-    folder = folder_of(path)
-    if left - {FOLDER} or folder.is_symlink():
-        return "foreign"
-    started = not left or all(re.match(r"lock|.*\.partial$", entry.name) for entry in folder.iterdir())
-    return "free" if started else "foreign"
-
-
-def check_place(path: str, inputs: Sequence[str] = (), *, overwrite: bool = False) -> Place:
-    """Refuse a place where an output must not go; writes nothing.
-
-    Args:
-        path: the output.
-        inputs: what is read; the output may neither lie inside of it nor hold it.
-        overwrite: said to the user only: what is not tilewise's is refused all the same.
-    """
-    out = Path(path).resolve()
-    for source in inputs:
-        place = Path(source).resolve()
-        if out == place or out.is_relative_to(place) or place.is_relative_to(out):
-            relation = "is" if out == place else "lies inside" if out.is_relative_to(place) else "holds"
-            raise OutputError(f"output {path} {relation} the input {source}", "a place of its own", "Choose another.")
-    for parent in out.parents:
-        if any((parent / name).exists() for name in NODES):
-            raise OutputError(
-                f"output {path} lies inside the zarr store {parent}", "a place of its own", "Choose another."
-            )
-    found = look(path)
-    if found == "foreign":
-        which = "; --overwrite replaces only an output that carries tilewise's record" if overwrite else ""
-        raise OutputError(
-            f"output {path} exists and is not tilewise's",
-            f"a new place, an empty folder or an output of tilewise{which}",
-            "Choose another place, or remove it yourself.",
-        )
-    return found
-
-
 def create(spec: OutputSpec, record: Mapping[str, Any], *, inputs: Sequence[str] = (), overwrite: bool = False) -> None:
     """Set an output up: stamp first, then the array, and the image's metadata last.
 
-    Doing it again with the same record finishes what was cut short and leaves pixels alone.
+    Doing it again with the same record finishes what was cut short and leaves pixels alone. Of several results in one
+    output, each is created in turn, and only the first with ``overwrite``.
 
     Raises:
         OutputError: the place is taken, or holds the output of a run with another record, which is told.
@@ -148,6 +108,7 @@ def create(spec: OutputSpec, record: Mapping[str, Any], *, inputs: Sequence[str]
     stamp = read_stamp(spec.path)
     if found == "ours" and (overwrite or stamp is None or stamp.record is None):
         clear(spec.path)
+        _forget(spec.path)
         stamp = None
     elif stamp is not None and stamp.record is not None:
         changed = differences(stamp.record, record)
@@ -224,41 +185,6 @@ def write(spec: OutputSpec, start: Index, pixels: np.ndarray) -> None:
     _put(spec.array.joinpath("c", *place), encode_shard(pixels, spec.shard, spec.chunk, spec.fill, LEVEL))
 
 
-def sweep(path: str) -> int:
-    """Remove what writers that were killed left half written; says how many files."""
-    count = 0
-    for folder, _, names in os.walk(path):
-        for name in names:
-            if name.endswith(".partial"):
-                Path(folder, name).unlink(missing_ok=True)
-                count += 1
-    return count
-
-
-def clear(path: str) -> None:
-    """Remove what tilewise wrote, and nothing else; a lock stays. What is cut short half way stays recognisable."""
-    out = Path(path).resolve()
-    stamp = read_stamp(str(out))
-    if stamp is None:
-        raise OutputError(f"{path} does not carry tilewise's record", "an output of tilewise", "Remove it yourself.")
-    owned = {FOLDER, "zarr.json", *stamp.owns}
-    strange = sorted(e.name for e in out.iterdir() if e.name not in owned and not re.fullmatch(r"\d+", e.name))
-    if strange:
-        raise OutputError(
-            f"output {path} also holds {', '.join(strange[:5])}, which tilewise did not write",
-            "nothing but its own",
-            "Move that away, or choose another output.",
-        )
-    # from here on nothing in it counts as done, even if the rest is cut short
-    write_stamp(str(out), Stamp(None, stamp.owns))
-    folder = folder_of(str(out))
-    for entry in [*out.iterdir(), *folder.iterdir()]:
-        keep = entry == folder or (entry.parent == folder and re.match(r"lock|zarr\.json$", entry.name))
-        if not keep and read_stamp(str(out)) is not None:
-            _remove(entry)
-    _forget(str(out))
-
-
 def validate(path: str) -> None:
     """Have ome-zarr-models read an image group; raises what it raises."""
     import zarr
@@ -281,7 +207,7 @@ def _open_cached(spec: OutputSpec) -> None:
 
 def _forget(path: str) -> None:
     with _lock:
-        for spec in [spec for spec in _open if Path(spec.path).resolve() == Path(path)]:
+        for spec in [spec for spec in _open if spec.path == path]:
             del _open[spec]
 
 
@@ -345,11 +271,3 @@ def _put(path: Path, parts: list[bytes] | None) -> None:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-
-
-def _remove(entry: Path) -> None:
-    """A link is removed, never followed."""
-    if entry.is_dir() and not entry.is_symlink():
-        shutil.rmtree(entry)
-    else:
-        entry.unlink(missing_ok=True)

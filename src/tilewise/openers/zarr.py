@@ -10,12 +10,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from typing import TYPE_CHECKING, Any
 
 from tilewise import ngff
 from tilewise.errors import ImageError
+from tilewise.openers.node import Node, is_node, open_folder, read_node
 from tilewise.openers.spec import ImageSpec
 
 if TYPE_CHECKING:
@@ -25,53 +24,17 @@ if TYPE_CHECKING:
 
     from tilewise.geometry import Box
 
-METADATA = ("zarr.json", ".zarray", ".zgroup")
-"""A folder that holds one of these is a node of a zarr hierarchy."""
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """An array or a group, as its metadata files say."""
-
-    kind: Literal["array", "group"]
-    """What it is."""
-    zarr_format: int
-    """2 or 3."""
-    metadata: Mapping[str, Any]
-    """All but the attributes."""
-    attributes: Mapping[str, Any]
-    """What users and OME-Zarr add."""
-
-
-def open_folder(path: str) -> Path:
-    """The folder that a path or a file:// address means; refuses what is not there and what is elsewhere."""
-    address = urlsplit(path)
-    if address.scheme == "file":
-        folder = Path(url2pathname(address.path))
-    elif "://" in path:
-        raise ImageError(
-            f"{path}, on a store of kind {address.scheme}",
-            "a path on this machine",
-            "Copy or mount it, and give the path.",
-        )
-    else:
-        folder = Path(path)
-    folder = Path(os.path.abspath(folder.expanduser()))  # noqa: PTH100  resolve() would follow the user's links
-    if not folder.exists():
-        raise ImageError(f"{path} does not exist", "an image", "Check the path.")
-    return folder
-
 
 def recognize(path: str) -> bool:
     """True if the folder is a node of a zarr hierarchy."""
     folder = open_folder(path)
-    return folder.is_dir() and any((folder / name).is_file() for name in METADATA)
+    return folder.is_dir() and is_node(folder)
 
 
 def inspect(path: str, *, axes: str | None, level: int) -> ImageSpec:
     """Find the array that is meant and all that is known of it, without reading a pixel."""
     folder = open_folder(path)
-    node = _read_node(folder)
+    node = read_node(folder)
     if node.kind == "group":
         return _inspect_image(folder, node, axes=axes, level=level)
     owner = _find_owner(folder)
@@ -83,7 +46,7 @@ def inspect(path: str, *, axes: str | None, level: int) -> ImageSpec:
                 "one of the two",
                 f"Give {group} with --level {level}, or leave --level out.",
             )
-        return _inspect_image(group, _read_node(group), axes=axes, level=own_level)
+        return _inspect_image(group, read_node(group), axes=axes, level=own_level)
     if level != 0:
         raise ImageError(f"--level {level} for the plain array {path}", "level 0, its only one", "Leave --level out.")
     found = _open_zarr(folder, node.zarr_format)
@@ -146,46 +109,12 @@ class Pixels:
             return None
 
 
-def _read_json(path: Path) -> Mapping[str, Any] | None:
-    try:
-        content = json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (ValueError, RecursionError) as error:
-        raise ImageError(
-            f"{path} is broken ({error})", "metadata in JSON", "Write the image again, or mend the file."
-        ) from error
-    except OSError as error:
-        raise ImageError(f"{path} cannot be read ({error.strerror})", "a readable file", "Check its rights.") from error
-    if not isinstance(content, Mapping):
-        raise ImageError(f"{path} holds {content!r:.40}", "a JSON object", "Write the image again, or mend the file.")
-    return content
-
-
-def _read_node(folder: Path) -> Node:
-    content = _read_json(folder / "zarr.json")
-    if content is not None:
-        rest = {key: value for key, value in content.items() if key not in {"attributes", "consolidated_metadata"}}
-        attributes = content.get("attributes") or {}
-        kind = content.get("node_type")
-        if kind not in {"array", "group"} or not isinstance(attributes, Mapping):
-            raise ImageError(f"{folder / 'zarr.json'} with node_type {kind!r}", "array or group", "Mend the file.")
-        return Node(kind, 3, rest, attributes)
-    kinds: tuple[tuple[str, Literal["array", "group"]], ...] = ((".zarray", "array"), (".zgroup", "group"))
-    for name, kind in kinds:
-        content = _read_json(folder / name)
-        if content is not None:
-            return Node(kind, 2, content, _read_json(folder / ".zattrs") or {})
-    what = "a folder without zarr metadata" if folder.is_dir() else "a file"
-    raise ImageError(f"{folder} is {what}", "a zarr array or an OME-Zarr image, which are folders", "Check the path.")
-
-
 def _find_owner(folder: Path) -> tuple[Path, int] | None:
     """The image group that lists an array among its levels, and which one it is."""
     for group in itertools.islice(folder.parents, 3):
-        if not any((group / name).is_file() for name in METADATA):
+        if not is_node(group):
             return None
-        node = _read_node(group)
+        node = read_node(group)
         if node.kind == "group" and ngff.find_kind(node.attributes) == "image":
             paths = [level.path for level in ngff.read_image(node.attributes, str(group)).levels]
             place = folder.relative_to(group).as_posix()
@@ -212,7 +141,7 @@ def _inspect_image(folder: Path, node: Node, *, axes: str | None, level: int) ->
             "an array inside the image's folder",
             "Give that array itself, with --axes.",
         )
-    inner = _read_node(place)
+    inner = read_node(place)
     if inner.kind != "array":
         raise ImageError(f"level {level} of {folder}, {array_path}, is a group", "an array", "Mend the metadata.")
     found = _open_zarr(place, inner.zarr_format)
@@ -224,7 +153,7 @@ def _refuse_group(folder: Path, node: Node) -> ImageError:
     kind = ngff.find_kind(node.attributes)
     members = ngff.list_members(node.attributes)
     if kind is None or kind == "series":
-        inner = sorted(entry for entry in folder.iterdir() if any((entry / name).is_file() for name in METADATA))
+        inner = sorted(entry for entry in folder.iterdir() if is_node(entry))
         members = tuple(entry.name for entry in inner if entry.name != "OME")
     what = {
         "plate": "an OME-Zarr plate, which holds many images",

@@ -1,0 +1,111 @@
+"""The record of a run: what made an output tilewise's, written before anything else, compared on resume."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tilewise.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FOLDER = "tilewise"
+"""Name of the group, below the output."""
+
+NOTES = "notes"
+"""The part of a record that informs (times, host) and is never compared."""
+
+FORMAT = 1
+"""Version of what lies in the group."""
+
+
+def folder_of(path: str) -> Path:
+    """The ledger's folder of an output."""
+    return Path(path) / FOLDER
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What makes an output tilewise's."""
+
+    record: Mapping[str, Any] | None
+    """The run; None while the output is being replaced and nothing in it counts."""
+    owns: tuple[str, ...]
+    """Names below the output that tilewise wrote."""
+
+
+def read_stamp(path: str) -> Stamp | None:
+    """The stamp of an output; None if it is not tilewise's."""
+    folder = folder_of(path)
+    if folder.is_symlink():
+        return None
+    try:
+        content = json.loads((folder / "zarr.json").read_bytes())
+        stamp = content["attributes"][FOLDER]
+        version, record, owns = stamp["format"], stamp["record"], tuple(stamp["owns"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if version != FORMAT:
+        raise OutputError(
+            f"{path} with a ledger of format {version}", f"format {FORMAT}", "Use the tilewise that wrote it."
+        )
+    return Stamp(record, owns)
+
+
+def write_stamp(path: str, stamp: Stamp) -> None:
+    """Mark an output as tilewise's, in one step that cannot be seen half done."""
+    attributes = {FOLDER: {"format": FORMAT, "record": stamp.record, "owns": list(stamp.owns)}}
+    content = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+    write_json(folder_of(path) / "zarr.json", content)
+
+
+def write_json(path: Path, content: object) -> None:
+    """Replace a JSON file in one step, leaving either the old or the new one whatever happens."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        part.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        os.replace(part, path)  # noqa: PTH105  Path.replace says the same
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What of a record is not as it was, one readable line a field; notes are not compared."""
+    before, after = _flatten(old), _flatten(new)
+    lines = []
+    for key in dict.fromkeys([*before, *after]):
+        a, b = before.get(key, "not recorded"), after.get(key, "not recorded")
+        if a == b:
+            continue
+        last = key.rsplit(".", maxsplit=1)[-1]
+        if last == "sha256":
+            lines.append(f"{key}: another file ({str(a)[:12]} -> {str(b)[:12]})")
+        elif last == "fingerprint":
+            lines.append(f"{key}: another image, or its metadata changed ({str(a)[:12]} -> {str(b)[:12]})")
+        else:
+            lines.append(f"{key}: {_show(a)} -> {_show(b)}")
+    return lines
+
+
+def _flatten(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    # through JSON, as the old one went: tuples become lists
+    for key, value in (record if prefix else json.loads(json.dumps(record))).items():
+        if not prefix and key == NOTES:
+            continue
+        if isinstance(value, dict) and value:
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _show(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
