@@ -60,12 +60,14 @@ def ordered(pixels: np.ndarray) -> np.ndarray:
     width = 8 * pixels.dtype.itemsize
     bits: np.ndarray = pixels.view(f"u{pixels.dtype.itemsize}")
     top = bits.dtype.type(1 << (width - 1))
+    turned: np.ndarray
     if pixels.dtype.kind in "bu":
         return bits
     if pixels.dtype.kind == "i":
-        return np.bitwise_xor(bits, top)
+        turned = bits ^ top
+        return turned
     # a negative float has all bits turned round, another one its sign bit
-    turned: np.ndarray = (pixels.view(f"i{pixels.dtype.itemsize}") >> (width - 1)).view(bits.dtype)
+    turned = (pixels.view(f"i{pixels.dtype.itemsize}") >> (width - 1)).view(bits.dtype)
     turned |= top
     turned ^= bits
     return turned

@@ -140,14 +140,13 @@ def _sums_of_cells(lines: np.ndarray, finite: np.ndarray | None, lead: int) -> t
     """Exact sums of x and x² over cells, each taken as n, Σd and Σd² of the distances d from a pivot c.
 
     Σx = nc + Σd and Σx² = nc² + 2cΣd + Σd²: without the pivot, a large offset would swallow the variance.
-    The pivot has 17 bits, so that nc, nc² and the products with the halves of Σd are exact.
+    The pivot, a cell's first pixel, has 26 bits, so that nc and c² are exact, and the other products in two parts.
     """
     cells, valid = _cells(lines, finite, lead)
     scale = _safe_scale(cells) if lines.dtype.itemsize == 8 else None
     if scale is not None:
         cells = np.ldexp(cells, -scale[..., np.newaxis])
-    mantissa, exponent = np.frexp(cells[..., 0])
-    pivot = np.ldexp(np.rint(mantissa * 2.0**17), exponent - 17)
+    pivot = _rounded(cells[..., 0], 26)
     cells -= pivot[..., np.newaxis]
     if valid is not None:
         cells *= valid
@@ -157,10 +156,8 @@ def _sums_of_cells(lines: np.ndarray, finite: np.ndarray | None, lead: int) -> t
     shift = _fold(cells)
     cells *= cells
     spread = _fold(cells)
-    upper = _upper_half(shift)
-    lever = 2.0 * pivot
     sums = np.stack([number * pivot, shift])
-    squares = np.stack([spread, number * pivot * pivot, lever * upper, lever * (shift - upper)])
+    squares = np.stack([spread, *_products(number, pivot * pivot), *_products(2.0 * pivot, shift)])
     return _exact(sums, scale, 1), _exact(squares, scale, 2)
 
 
@@ -193,10 +190,17 @@ def _safe_scale(cells: np.ndarray) -> np.ndarray | None:
     return scale if scale.any() else None
 
 
-def _upper_half(values: np.ndarray) -> np.ndarray:
+def _rounded(values: np.ndarray, bits: int) -> np.ndarray:
+    """Values rounded to so many bits."""
     mantissa, exponent = np.frexp(values)
-    upper: np.ndarray = np.ldexp(np.rint(mantissa * 2.0**27), exponent - 27)
-    return upper
+    rounded: np.ndarray = np.ldexp(np.rint(mantissa * 2.0**bits), exponent - bits)
+    return rounded
+
+
+def _products(short: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Products with factors of at most 26 bits, each as two floats whose sum is exact."""
+    upper = _rounded(values, 27)
+    return short * upper, short * (values - upper)
 
 
 def _exact(terms: np.ndarray, scale: np.ndarray | None, power: int) -> Fraction:

@@ -25,9 +25,9 @@ from tilewise.stats.histogram import (
     histogram_of_counts,
     histogram_of_digits,
     patterns,
-    value_of,
 )
 from tilewise.stats.moments import Moments, moments_of_counts, moments_of_floats, moments_of_integers
+from tilewise.stats.percentiles import Search, searches_for, values_at
 from tilewise.stats.statistics import Statistics
 
 if TYPE_CHECKING:
@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 
 Key = tuple[int, int]
 """Slice and channel of a set of statistics; 0 where they are taken over all."""
+
+
+NONE = (math.nan, math.nan)
+"""Where nothing finite was seen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,16 +71,6 @@ class Request:
         if self.percentiles is None:
             return 1
         return max(1, 8 * np.dtype(self.dtype).itemsize // DIGIT)
-
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """How far one pixel of a given rank has been found."""
-
-    prefix: int
-    """Leading bits of its ordered pattern."""
-    rank: int
-    """Its rank, from 0, among the pixels that begin with them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,15 +142,14 @@ def merge(*partials: Partial) -> Partial:
 
 def advance(request: Request, state: State, partial: Partial) -> State:
     """The state after a pass, from the partials of all blocks merged."""
-    dtype = np.dtype(request.dtype)
     moments, searches = state.moments, state.searches
     if state.number == 0:
         moments = dict(sorted(partial.moments.items()))
-        searches = {key: _searches(request, m.count) for key, m in moments.items() if m.count}
+        searches = {key: searches_for(request.percentiles or (), m.count) for key, m in moments.items() if m.count}
     if request.percentiles is not None:
-        digits = digits_of(dtype)
+        digits = digits_of(np.dtype(request.dtype))
         searches = {
-            key: tuple(Search(*partial.histograms[key].find(s.prefix, digits, s.rank)) for s in sought)
+            key: tuple(search.within(partial.histograms[key], digits) for search in sought)
             for key, sought in searches.items()
         }
     return State(number=state.number + 1, moments=moments, searches=searches)
@@ -171,9 +164,7 @@ def finish(request: Request, state: State) -> Statistics:
     keys = [(s, c) for s in range(slices) for c in range(channels)]
     moments = [state.moments.get(key, Moments()) for key in keys]
     spreads = [_mean_and_std(m) for m in moments]
-    ends = [
-        _ends(request, state.moments[k].count, state.searches.get(k, ())) if k in state.moments else NONE for k in keys
-    ]
+    ends = [_ends(request, m.count, state.searches.get(key, ())) for key, m in zip(keys, moments, strict=True)]
 
     def table(values: list[int] | list[float], dtype: type) -> np.ndarray:
         return np.array(values, dtype).reshape(slices, channels)
@@ -236,33 +227,7 @@ def _mean_and_std(moments: Moments) -> tuple[float, float]:
     return float(mean), root(moments.squares / moments.count - mean * mean)
 
 
-NONE = (math.nan, math.nan)
-"""Where nothing finite was seen."""
-
-
-def _place(count: int, percentile: float) -> tuple[int, int, float]:
-    """Rank below, rank above, and how far between them a percentile lies: numpy's linear rule, in its order."""
-    virtual = (count - 1) * (percentile / 100)
-    below = min(math.floor(virtual), count - 1)
-    return below, min(below + 1, count - 1), virtual - below
-
-
-def _searches(request: Request, count: int) -> tuple[Search, ...]:
-    places = [_place(count, percentile) for percentile in request.percentiles or ()]
-    return tuple(Search(0, rank) for below, above, _ in places for rank in (below, above))
-
-
-def _ends(request: Request, count: int, searches: tuple[Search, ...]) -> tuple[float, float]:
-    """The two percentiles from the pixels found on either side of them."""
+def _ends(request: Request, count: int, searches: tuple[Search, ...]) -> tuple[float, ...]:
     if request.percentiles is None or not searches:
         return NONE
-    found = [value_of(search.prefix, np.dtype(request.dtype)) for search in searches]
-    low, high = (
-        _between(found[2 * k], found[2 * k + 1], _place(count, percentile)[2])
-        for k, percentile in enumerate(request.percentiles)
-    )
-    return low, high
-
-
-def _between(a: float, b: float, t: float) -> float:
-    return b - (b - a) * (1 - t) if t >= 0.5 else a + (b - a) * t
+    return values_at(request.percentiles, count, searches, np.dtype(request.dtype))
