@@ -220,6 +220,12 @@ def test_root_is_the_nearest_float(square: Fraction, exponent: int) -> None:
     assert below**2 <= square <= above**2
 
 
+def test_root_just_above_a_tie_is_rounded_up() -> None:
+    tie = 1 + Fraction(1, 2**53)
+    assert root(tie**2) == 1.0
+    assert root(tie**2 + Fraction(1, 2**300)) == math.nextafter(1.0, 2.0)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_ordered_patterns_sort_as_pixels_do_and_lead_back(dtype: str) -> None:
     pixels = np.unique(finite_of(make_pixels(4, dtype, (500,))))
@@ -235,6 +241,20 @@ def test_a_constant_image_has_no_spread(dtype: str) -> None:
     assert found.std[0, 0] == 0
     value = float(pixels.flat[0])
     assert found.mean[0, 0] == found.minimum[0, 0] == found.maximum[0, 0] == found.low[0, 0] == value
+
+
+@quick
+@given(value=st.floats(-1e300, 1e300), width=st.integers(1, 300))
+def test_any_constant_has_no_spread(value: float, width: int) -> None:
+    found = statistics_of(np.full((1, 1, 3, width), value), Normalization(kind="standardize"))
+    assert (found.mean[0, 0], found.std[0, 0]) == (value, 0)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_zero_has_one_sign(dtype: str) -> None:
+    zeros = np.array([0.0, -0.0, -0.0, 0.0], dtype).reshape(1, 1, 2, 2)
+    found = [statistics_of(pixels, PERCENTILE) for pixels in (zeros, zeros[..., ::-1], np.abs(zeros), -np.abs(zeros))]
+    assert all(f == found[2] for f in found)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
