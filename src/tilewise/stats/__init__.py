@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tilewise.stats.moments import CELL
 from tilewise.stats.passes import (
     Partial,
     Request,
@@ -17,6 +18,7 @@ from tilewise.stats.passes import (
 from tilewise.stats.statistics import Statistics
 
 __all__ = [
+    "CELL",
     "Partial",
     "Request",
     "State",
