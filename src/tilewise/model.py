@@ -1,0 +1,176 @@
+"""A model: inspected once in a child process, known ever after from the user's cache folder.
+
+Nothing here parses a model or imports onnx or onnxruntime: that is the child's work (``tilewise.proof``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tilewise.child import ask
+from tilewise.errors import ModelError
+from tilewise.settings import Graph
+from tilewise.spec import Certificate, ModelSpec, Tensor
+from tilewise.versions import Versions, versions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Certificate", "Model", "ModelSpec", "Tensor", "prepare"]
+
+PIECE = 1 << 22
+"""Bytes that are hashed at once."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model file, with what the file does not tell."""
+
+    path: str | Path
+    """The file."""
+    graph: Graph = Graph()
+    """Layouts, names and constants, where the graph does not tell them."""
+
+    @cached_property
+    def spec(self) -> ModelSpec:
+        """What the model is, from the cache or from an inspection in a child process.
+
+        Raises:
+            ModelError: it cannot be read, is not understood, or does not end in time.
+        """
+        return _entry(self.path, self.graph)[0]
+
+    def prepared(self) -> bytes | Path:
+        """The graph that workers run: pruned to its output, freed where proven, with constants in it."""
+        return prepare(self.path, self.spec, free=True, graph=self.graph)
+
+    def inspect(self) -> dict[str, Any]:
+        """What ``tilewise inspect --json`` prints."""
+        return self.spec.inspect()
+
+
+def prepare(path: str | Path, spec: ModelSpec, *, free: bool = True, graph: Graph | None = None) -> bytes | Path:
+    """The graph that the certificate was made with, for a session.
+
+    Args:
+        path: the model file.
+        spec: its spec, whose digest the file must still have.
+        free: kept for callers that never leave the declared size; the certified graph takes that size too.
+        graph: the settings with which it was inspected, if they cannot be told from the spec.
+
+    Raises:
+        ModelError: the file is another one by now.
+    """
+    del free  # one graph for all sizes: two would give two sets of last bits
+    asked = graph or Graph(
+        layout=spec.layout, output_layout=spec.output_layout, output_name=spec.output_name, inputs=spec.constants
+    )
+    found, content = _entry(path, asked, content=True)
+    if found.sha256 != spec.sha256:
+        raise ModelError(
+            f"{path} has changed since it was inspected", "the same file", "Start again with the new model."
+        )
+    return content
+
+
+def _entry(path: str | Path, graph: Graph, *, content: bool = False) -> tuple[ModelSpec, bytes]:
+    """Spec and, if wanted, prepared graph, from the cache if they are there and sound."""
+    file = _existing(path)
+    digest = _digest([file])
+    stamp = versions()
+    place = _folder() / f"{_key(digest, stamp, graph)}.json"
+    found = _cached(place, file, digest, content=content)
+    if found is not None:
+        return found
+    return _inspected(place, file, digest, stamp, graph)
+
+
+def _existing(path: str | Path) -> Path:
+    file = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow a link away from the data beside it
+    if file.is_dir():
+        raise ModelError(f"{path} is a folder", "an ONNX model file", "Give the .onnx file inside it.")
+    if not file.is_file():
+        raise ModelError(f"{path} does not exist", "an ONNX model file", "Check the path.")
+    if file.stat().st_size == 0:
+        raise ModelError(f"{path} is empty", "an ONNX model file", "Export or download it again.")
+    return file
+
+
+def _digest(files: Sequence[Path]) -> str:
+    """sha256 of one file after the other, read in pieces."""
+    found = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            while piece := stream.read(PIECE):
+                found.update(piece)
+    return found.hexdigest()
+
+
+def _folder() -> Path:
+    """Where inspections are kept."""
+    if place := os.environ.get("TILEWISE_CACHE"):
+        return Path(place)
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "tilewise"
+
+
+def _key(digest: str, stamp: Versions, graph: Graph) -> str:
+    """Everything that an inspection depends on; ``free_size`` is a matter of the plan."""
+    told = json.dumps([digest, asdict(stamp), asdict(replace(graph, free_size=False))], sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()[:32]
+
+
+def _cached(place: Path, file: Path, digest: str, *, content: bool) -> tuple[ModelSpec, bytes] | None:
+    """What was found before; None if it is not there, broken, or about other data files."""
+    try:
+        kept = json.loads(place.read_text())
+        spec = ModelSpec.from_json(kept["spec"])
+        data = [file.parent / name for name in kept["external"]]
+        if spec.sha256 != (_digest([file, *data]) if data else digest):
+            return None
+        graph = place.with_suffix(".onnx").read_bytes() if content else b""
+        if content and hashlib.sha256(graph).hexdigest() != kept["prepared"]:
+            return None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return replace(spec, path=str(file), name=file.stem), graph
+
+
+def _inspected(place: Path, file: Path, digest: str, stamp: Versions, graph: Graph) -> tuple[ModelSpec, bytes]:
+    with tempfile.TemporaryDirectory(prefix="tilewise-") as scratch:
+        prepared = Path(scratch) / "prepared.onnx"
+        answer = ask(file, graph, prepared)
+        content = prepared.read_bytes()
+    spec = ModelSpec.from_json(answer["spec"])
+    data = [file.parent / name for name in answer["external"]]
+    proof = replace(
+        spec.certificate,
+        tilewise=stamp.tilewise,
+        onnx=stamp.onnx,
+        onnxruntime=stamp.onnxruntime,
+        processor=stamp.processor,
+    )
+    spec = replace(spec, sha256=_digest([file, *data]) if data else digest, certificate=proof)
+    kept = {"spec": spec.to_json(), "external": answer["external"], "prepared": answer["prepared"]}
+    _keep(place, json.dumps(kept).encode(), content)
+    return spec, content
+
+
+def _keep(place: Path, text: bytes, content: bytes) -> None:
+    """Write both files whole, the graph first; a cache that cannot be written is no error."""
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        for target, data in ((place.with_suffix(".onnx"), content), (place, text)):
+            handle, name = tempfile.mkstemp(dir=place.parent, suffix=".partial")
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(data)
+            Path(name).replace(target)
+    except OSError:
+        return

@@ -1,0 +1,263 @@
+"""Tracing a graph at two sizes and walking it: layout, multiple, scale and reach, as the graph tells them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tilewise import receptive, splice
+from tilewise.errors import ModelError
+from tilewise.proof.runner import Clock, RunError, Runner, noise, open_graph, space
+from tilewise.proof.signature import Port, declared, declared_size
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from onnx import ModelProto
+
+SIZES = {
+    2: ((96, 128), (192, 256), (168, 240), (336, 420), (320, 448)),
+    3: ((32, 48, 64), (64, 96, 128), (48, 84, 72), (96, 120, 144)),
+}
+"""Sizes to try, multiples of many numbers, each axis another."""
+ANOTHER_LAYOUT = "another layout?"
+"""In a note that tells that channels were taken for space."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explored:
+    """What tracing and walking told."""
+
+    layout: str
+    """Of the input."""
+    channels: int
+    """Of the input."""
+    batch: int
+    """1, or the fixed batch of the graph."""
+    freed: bool
+    """True if the graph ran at other sizes than the declared one."""
+    sizes: tuple[int, ...]
+    """Of the image in the first trace."""
+    remainder: tuple[int, ...]
+    """Sizes that the model takes are this modulo M."""
+    walk: receptive.Walk
+    """At that size."""
+    ops: tuple[receptive.Op, ...]
+    """The graph."""
+    notes: tuple[receptive.Note, ...]
+    """Those of the walk, and what the second size told."""
+
+
+@dataclass
+class Explorer:
+    """A graph in one layout, ready to be traced at any size."""
+
+    model: ModelProto
+    """The graph."""
+    image: Port
+    """Its image input."""
+    layout: str
+    """The layout that is tried."""
+    clock: Clock
+    """Shared."""
+    freed: bool
+    """True if sizes are freed."""
+    channels: int
+    """Tried."""
+    batch: int
+    """Tried."""
+
+    def __post_init__(self) -> None:
+        from onnx import ModelProto
+
+        copy = ModelProto()
+        copy.CopyFrom(self.model)
+        axes = [i for i, letter in enumerate(self.layout) if letter == "N" or (self.freed and letter in "DHW")]
+        splice.free(copy, self.image.name, axes)
+        self.plan = splice.expose(copy, self.image.name)
+        self.ops = splice.operators(copy)
+        self.constants = splice.numbers(copy)
+        self.opset = next((o.version for o in copy.opset_import if o.domain in splice.graph.STANDARD), 1)
+        session = open_graph(self.plan.model, optimize=False)
+        wanted = [*self.plan.shapes.values(), *self.plan.values]
+        self.runner = Runner(
+            session, self.image.name, self.layout, self.image.dtype, self.channels, self.clock, self.batch, wanted
+        )
+
+    def trace(self, sizes: tuple[int, ...]) -> receptive.Trace:
+        """Run once for all shapes and small values."""
+        image = noise((self.batch, self.channels, *sizes), self.image.dtype)
+        made = self.runner.run(image)
+        count = len(self.plan.shapes)
+        shapes = {name: tuple(int(n) for n in m) for name, m in zip(self.plan.shapes, made[:count], strict=True)}
+        values: dict[str, np.ndarray] = dict(self.constants)
+        values |= {name: np.asarray(m) for name, m in zip(self.plan.values, made[count:], strict=True)}
+        shapes |= {name: value.shape for name, value in values.items()}
+        shapes[self.image.name] = self.runner.feed(image).shape
+        return receptive.Trace(sizes, shapes, values)
+
+    def walk(self, sizes: tuple[int, ...]) -> receptive.Walk:
+        """Trace and walk."""
+        return receptive.walk(self.ops, self.image.name, self.layout, self.trace(sizes), self.opset)
+
+
+def explore(model: ModelProto, image: Port, layouts: tuple[str, ...], clock: Clock) -> Explored:
+    """Try layouts and sizes until one run succeeds and its walk makes sense.
+
+    Raises:
+        ModelError: nothing runs.
+    """
+    causes: list[str] = []
+    doubtful: Explored | None = None
+    for layout in layouts:
+        found = _explore_layout(model, image, layout, clock, causes)
+        if found is None:
+            continue
+        if not any(ANOTHER_LAYOUT in note.why for note in found.notes):
+            return found
+        doubtful = doubtful or found
+    if doubtful is not None:
+        return doubtful
+    raise ModelError(
+        f"the model runs on no image that was tried ({causes[0] if causes else 'no layout fits'})",
+        "a model whose input is an image",
+        "Check --layout and the values of --input.",
+    )
+
+
+def _explore_layout(model: ModelProto, image: Port, layout: str, clock: Clock, causes: list[str]) -> Explored | None:
+    size = declared_size(image, layout)
+    loose = None
+    for channels in _channels(model, image, layout):
+        for batch in _batches(image, layout):
+            explorer = _open(model, image, layout, clock, True, channels, batch, causes)
+            loose = explorer and _explore_free(explorer, size, causes)
+            if loose is not None and (size is None or _steady(loose)):
+                return loose
+            if size is not None:
+                fixed = _open(model, image, layout, clock, False, channels, batch, causes)
+                found = fixed and _explore_fixed(fixed, size, causes)
+                if found is not None:
+                    return found
+            if loose is not None:
+                return loose
+    return None
+
+
+def _open(
+    model: ModelProto, image: Port, layout: str, clock: Clock, freed: bool, channels: int, batch: int, causes: list[str]
+) -> Explorer | None:
+    try:
+        return Explorer(model, image, layout, clock, freed, channels, batch)
+    except ModelError as error:
+        if not freed or declared_size(image, layout) is None:
+            raise
+        causes.append(error.got)
+        return None
+
+
+def _steady(found: Explored) -> bool:
+    """True if nothing in it depended on the size."""
+    return not any("image's size" in note.why for note in found.notes)
+
+
+def _channels(model: ModelProto, image: Port, layout: str) -> list[int]:
+    known = declared(image, layout, "C")
+    if known is not None:
+        return [known]
+    weights = splice.numbers(model)
+    found = [weights[op.inputs[1]].shape[1] for op in splice.operators(model) if _weighs(op, weights)]
+    return list(dict.fromkeys([*found[:1], 1, 3, 4, 2]))
+
+
+def _weighs(op: receptive.Op, weights: Mapping[str, np.ndarray]) -> bool:
+    return op.kind == "Conv" and op.attributes.get("group", 1) == 1 and op.inputs[1] in weights
+
+
+def _batches(image: Port, layout: str) -> list[int]:
+    known = declared(image, layout, "N")
+    return [1] if known in {None, 1} else [1, int(known or 1)]
+
+
+def _explore_free(explorer: Explorer, size: tuple[int, ...] | None, causes: list[str]) -> Explored | None:
+    rank = len(space(explorer.layout))
+    tries = list(SIZES[rank])
+    if size is not None and math.prod(size) <= 1 << 20:
+        tries.append(size)
+    for sizes in tries:
+        try:
+            first = explorer.walk(sizes)
+        except RunError as error:
+            causes.append(str(error))
+            continue
+        steps = first.multiple
+        declared_try = sizes == size
+        fitting = (
+            sizes if declared_try else tuple(max(2 * m, -(-n // m) * m) for n, m in zip(sizes, steps, strict=True))
+        )
+        try:
+            if fitting != sizes:
+                first = explorer.walk(fitting)
+            second = _second(explorer, first, causes)
+        except RunError as error:
+            causes.append(str(error))
+            continue
+        if second is None and size is not None:
+            return None
+        return _settle(explorer, first, second)
+    return None
+
+
+def _second(explorer: Explorer, first: receptive.Walk, causes: list[str]) -> receptive.Walk | None:
+    """Another size on the same grid; odd steps, so that twice the multiple would be found out."""
+    sizes = first.trace.sizes
+    for odd in (1, 3, 2, 4):
+        grown = tuple(n + m * (odd + 2 * i) for i, (n, m) in enumerate(zip(sizes, first.multiple, strict=True)))
+        try:
+            return explorer.walk(grown)
+        except RunError as error:
+            causes.append(str(error))
+    return None
+
+
+def _settle(explorer: Explorer, first: receptive.Walk, second: receptive.Walk | None) -> Explored:
+    notes = first.notes
+    if second is None:
+        notes = (*notes, receptive.Note("unproven", "the model", "it runs at one size only of those tried"))
+    else:
+        other = receptive.disagreement(explorer.ops, first, second)
+        notes = (*notes, other) if other else notes
+    sizes = first.trace.sizes
+    return Explored(
+        explorer.layout,
+        explorer.channels,
+        explorer.batch,
+        explorer.freed,
+        sizes,
+        tuple(n % m for n, m in zip(sizes, first.multiple, strict=True)),
+        first,
+        tuple(explorer.ops),
+        notes,
+    )
+
+
+def _explore_fixed(explorer: Explorer, size: tuple[int, ...], causes: list[str]) -> Explored | None:
+    try:
+        first = explorer.walk(size)
+    except RunError as error:
+        causes.append(str(error))
+        return None
+    return Explored(
+        explorer.layout,
+        explorer.channels,
+        explorer.batch,
+        False,
+        size,
+        tuple(n % m for n, m in zip(size, first.multiple, strict=True)),
+        first,
+        tuple(explorer.ops),
+        first.notes,
+    )

@@ -1,0 +1,42 @@
+"""Checks that a rewritten graph is still the model: at its declared size, with another batch, after rewriting."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tilewise.proof.probe import difference, value_range
+from tilewise.proof.runner import RunError, Runner
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+TOLERANCE = 1e-6
+"""Of the output's range: rounding of an equal graph that was optimised otherwise."""
+
+
+def same_numbers(first: Runner, second: Runner, sizes: Sequence[int], tolerance: float = TOLERANCE) -> bool:
+    """True if two graphs give the same on noise of this size."""
+    image = first.noise(sizes, seed=7)
+    try:
+        a, b = first.run(image)[0], second.run(image)[0]
+    except RunError:
+        return False
+    if a.shape != b.shape:
+        return False
+    return float(difference(a, b).max(initial=0.0)) <= tolerance * max(value_range(a), 1e-30)
+
+
+def takes_batches(runner: Runner, sizes: Sequence[int], batch_axis: int) -> bool:
+    """True if two images in one batch give the bits that each gives by itself."""
+    pair = np.stack([runner.noise(sizes, seed=8), runner.noise(sizes, seed=9)])
+    try:
+        both = runner.run(pair)[0]
+        single = [runner.run(image[None])[0] for image in pair]
+    except RunError:
+        return False
+    if batch_axis >= both.ndim or both.shape[batch_axis] != 2 or single[0].shape[batch_axis] != 1:
+        return False
+    apart = np.concatenate(single, axis=batch_axis)
+    return apart.shape == both.shape and not difference(apart, both).any()

@@ -1,0 +1,133 @@
+"""Running a graph on noise: images in and out with axes (channels, space), whatever the model's own layout."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tilewise.errors import ModelError
+from tilewise.session import Session, SessionOptions, open_session
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from onnx import ModelProto
+
+
+class RunError(Exception):
+    """The model does not take an input of this shape."""
+
+
+@dataclass(slots=True)
+class Clock:
+    """Seconds left for all the work, and how fast the model is."""
+
+    end: float
+    """On the monotonic clock."""
+    pixels: float = 0.0
+    """Run so far."""
+    seconds: float = 0.0
+    """Taken so far."""
+
+    def left(self) -> float:
+        """Seconds left."""
+        return self.end - time.monotonic()
+
+    def cost(self, pixels: float) -> float:
+        """Seconds that so many pixels will take."""
+        return pixels * self.seconds / self.pixels if self.pixels else 0.0
+
+
+@dataclass(slots=True)
+class Runner:
+    """An open graph with one image input."""
+
+    session: Session
+    """The graph."""
+    image: str
+    """Name of the input."""
+    layout: str
+    """Of the input."""
+    dtype: str
+    """Of the input."""
+    channels: int
+    """Of the input."""
+    clock: Clock
+    """Shared by all runners."""
+    batch: int = 1
+    """What the graph takes at least."""
+    outputs: Sequence[str] | None = None
+    """Which outputs; all if None."""
+    counted: bool = field(default=True)
+    """True if its runs tell how fast the model is."""
+
+    def feed(self, image: np.ndarray) -> np.ndarray:
+        """Axes (batch, channels, space) in the model's order."""
+        order = [i for i, letter in enumerate("NC" + space(self.layout)) if letter in self.layout]
+        kept = image[tuple(0 if letter not in self.layout else slice(None) for letter in "NC")]
+        letters = [("NC" + space(self.layout))[i] for i in order]
+        return np.ascontiguousarray(kept.transpose([letters.index(letter) for letter in self.layout]))
+
+    def run(self, image: np.ndarray) -> list[np.ndarray]:
+        """Run on (channels, space) or (batch, channels, space).
+
+        Raises:
+            RunError: the runtime refuses it.
+        """
+        if image.ndim == len(space(self.layout)) + 1:
+            image = np.broadcast_to(image, (self.batch, *image.shape))
+        feed = self.feed(image)
+        begin = time.monotonic()
+        try:
+            made = self.session.run({self.image: feed}, self.outputs, seconds=max(self.clock.left(), 0.1))
+        except TimeoutError as error:
+            raise ModelError(
+                f"the model did not end on an image of {image.shape[2:]} in time",
+                "a model that runs within the inspection's deadline",
+                "Check that it ends, or inspect it on a faster machine.",
+            ) from error
+        except Exception as error:
+            raise RunError((str(error).strip().splitlines() or ["no reason given"])[0][:300]) from error
+        if self.counted:
+            self.clock.pixels += float(np.prod(image.shape[2:])) * len(image)
+            self.clock.seconds += time.monotonic() - begin
+        return made
+
+    def noise(self, sizes: Sequence[int], seed: int = 0) -> np.ndarray:
+        """A random image (channels, space)."""
+        return noise((self.channels, *sizes), self.dtype, seed)
+
+
+def space(layout: str) -> str:
+    """Its spatial letters in order."""
+    return "".join(letter for letter in "DHW" if letter in layout)
+
+
+def noise(shape: Sequence[int], dtype: str, seed: int = 0) -> np.ndarray:
+    """Pixels that leave no branch of a network untouched."""
+    rng = np.random.default_rng(seed)
+    kind = np.dtype(dtype)
+    if kind.kind == "f":
+        return rng.standard_normal(shape, np.float32).astype(kind)
+    info = np.iinfo(kind)
+    return rng.integers(max(info.min, -128), min(info.max, 255), shape, endpoint=True).astype(kind)
+
+
+def open_graph(model: ModelProto, *, optimize: bool = True) -> Session:
+    """A session of a graph in memory, as workers open it."""
+    return open_session(serialized(model), SessionOptions(optimize=optimize))
+
+
+def serialized(model: ModelProto) -> bytes:
+    """Bytes of a graph.
+
+    Raises:
+        ModelError: it is larger than 2 GB.
+    """
+    try:
+        return bytes(model.SerializeToString())
+    except Exception as error:
+        raise ModelError("the model is larger than 2 GB", "a smaller one", "Use weights in half precision.") from error

@@ -1,0 +1,24 @@
+"""The receptive field of a graph, in exact integers: how far from a cut an output can change, and on which grid."""
+
+from __future__ import annotations
+
+from tilewise.receptive.place import MixedError, axes_of, has_place
+from tilewise.receptive.visit import Note, Op, Trace
+from tilewise.receptive.walk import ONE, Reach, Walk, disagreement, only, read, restrict, walk
+
+__all__ = [
+    "ONE",
+    "MixedError",
+    "Note",
+    "Op",
+    "Reach",
+    "Trace",
+    "Walk",
+    "axes_of",
+    "disagreement",
+    "has_place",
+    "only",
+    "read",
+    "restrict",
+    "walk",
+]

@@ -1,0 +1,22 @@
+"""Rewriting of ONNX graphs: pruned, freed from declared sizes, traced, linearised. Nothing here runs a model."""
+
+from __future__ import annotations
+
+from tilewise.splice.graph import bake, declare_outputs, free, image_names, numbers, operators, prune
+from tilewise.splice.linear import linearise
+from tilewise.splice.tracing import TracePlan, expose
+from tilewise.splice.transposed import unfold_transposed
+
+__all__ = [
+    "TracePlan",
+    "bake",
+    "declare_outputs",
+    "expose",
+    "free",
+    "image_names",
+    "linearise",
+    "numbers",
+    "operators",
+    "prune",
+    "unfold_transposed",
+]
