@@ -110,6 +110,14 @@ def runtime_version() -> str:
     return str(ort.__version__)
 
 
+def offers_cuda() -> bool:
+    """True if the installed wheel was built for CUDA; whether a session starts there is another question."""
+    check_runtime()
+    import onnxruntime as ort
+
+    return "CUDAExecutionProvider" in ort.get_available_providers()
+
+
 def open_session(model: bytes | Path, options: SessionOptions) -> Session:
     """Open a model on exactly the device asked for.
 

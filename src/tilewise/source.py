@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, cast
 from tilewise.errors import ImageError
 from tilewise.geometry import Box
 from tilewise.openers import zarr as zarr_opener
-from tilewise.openers.spec import ImageSpec
+from tilewise.openers.spec import MISSING, ImageSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,8 +31,8 @@ class Pixels(Protocol):
     def read(self, selection: tuple[slice | list[int], ...]) -> np.ndarray:
         """Pixels in the array's own axis order."""
 
-    def stored(self, box: Box) -> Iterator[tuple[str, Box, int | None]]:
-        """Key, place and bytes of each stored unit that a box touches; None for bytes where there is none."""
+    def stored(self, box: Box) -> Iterator[tuple[str, Box, str | None]]:
+        """Key and place of each stored unit that a box touches, and its fault: ``MISSING``, another, or None."""
 
 
 class Opener(Protocol):
@@ -143,6 +143,9 @@ class Source:
         found = found.transpose([self.spec.axes.index(axis) for axis in order])
         if "c" not in self.spec.axes:
             found = np.expand_dims(found, len(self.lead))
+        wanted = sorted(set(channels))
+        if channels != tuple(wanted):
+            found = found.take([wanted.index(k) for k in channels], axis=len(self.lead))
         return np.ascontiguousarray(found, dtype=np.dtype(self.spec.dtype))
 
     def _select(self, lead_box: Box, channels: tuple[int, ...], spatial_box: Box) -> dict[str, slice | list[int]]:
@@ -159,10 +162,10 @@ class Source:
                 if not 0 <= start < stop <= lengths[axis]:
                     raise ValueError(f"{axis} from {start} to {stop} of an image of {lengths[axis]}")
                 parts[axis] = slice(start, stop)
-        first, count = channels[0], len(channels)
+        wanted = sorted(set(channels))
         # a run of neighbours is a plain slice, which zarr reads faster than a list
-        rising = channels == tuple(range(first, first + count))
-        parts["c"] = slice(first, first + count) if rising else list(channels)
+        run = wanted[-1] - wanted[0] + 1 == len(wanted)
+        parts["c"] = slice(wanted[0], wanted[-1] + 1) if run else wanted
         return parts
 
     def _region(self, parts: dict[str, slice | list[int]]) -> Box:
@@ -184,7 +187,7 @@ def missing_chunks(spec: ImageSpec, region: Box | None = None) -> list[str]:
         region: a box in the image's own axis order; all of it if not given.
     """
     region = region or Box((0,) * len(spec.shape), spec.shape)
-    return [key for key, _, size in _open_cached(spec).stored(region) if size is None]
+    return [key for key, _, fault in _open_cached(spec).stored(region) if fault == MISSING]
 
 
 def _open_cached(spec: ImageSpec) -> Pixels:
@@ -198,22 +201,21 @@ def _open_cached(spec: ImageSpec) -> Pixels:
 
 
 def _check_stored(spec: ImageSpec, pixels: Pixels, region: Box, *, missing: Literal["error", "fill"]) -> None:
-    for key, _, size in pixels.stored(region):
-        if size is None and missing == "error":
+    for key, _, fault in pixels.stored(region):
+        if fault == MISSING and missing == "error":
             raise ImageError(
                 f"chunk {key} of {_place(spec)} is missing",
                 "every chunk of the region",
                 "If the writer leaves out chunks of background on purpose, add --missing fill; else write it again.",
             )
-        # zarr takes an empty shard for a missing one and says nothing
-        if size == 0:
-            raise _corrupt(spec, key, "it has no bytes")
+        if fault is not None and fault != MISSING:
+            raise _corrupt(spec, key, fault)
 
 
 def _blame(spec: ImageSpec, pixels: Pixels, region: Box, error: Exception) -> ImageError:
     """Find the chunk that a failed read stumbled over, by reading each alone."""
-    for key, box, size in pixels.stored(region):
-        if size is None:
+    for key, box, fault in pixels.stored(region):
+        if fault == MISSING:
             continue
         try:
             pixels.read(box.slices)

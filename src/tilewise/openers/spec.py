@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+MISSING = "missing"
+"""The fault of a chunk that is not stored."""
+
 
 @dataclass(frozen=True, slots=True)
 class ImageSpec:

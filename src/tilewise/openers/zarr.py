@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tilewise import ngff
 from tilewise.errors import ImageError
 from tilewise.openers.node import Node, is_node, open_folder, read_node
-from tilewise.openers.spec import ImageSpec
+from tilewise.openers.spec import MISSING, ImageSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -69,7 +69,8 @@ def open_pixels(spec: ImageSpec) -> Pixels:
             "Run again once it is complete.",
         )
     place = folder / spec.array_path
-    return Pixels(place, _open_zarr(place, spec.zarr_format), spec.shards or spec.chunks)
+    blosc = spec.shards is None and spec.codecs[-1:] in {("blosc",), ("numcodecs.blosc",)}
+    return Pixels(place, _open_zarr(place, spec.zarr_format), spec.shards or spec.chunks, blosc)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,8 @@ class Pixels:
     """zarr.Array."""
     unit: tuple[int, ...]
     """What is stored as one file, per axis: a shard, or a chunk where there are none."""
+    blosc: bool
+    """True if each such file is one Blosc buffer."""
 
     def read(self, selection: tuple[slice | list[int], ...]) -> np.ndarray:
         """Pixels of a selection in one read, in the array's own axis order and byte order."""
@@ -91,8 +94,8 @@ class Pixels:
             return np.asarray(self.array[selection])
         return np.asarray(self.array.get_orthogonal_selection(selection))
 
-    def stored(self, box: Box) -> Iterator[tuple[str, Box, int | None]]:
-        """What a box touches: key, place and bytes of each stored unit; None where there is none."""
+    def stored(self, box: Box) -> Iterator[tuple[str, Box, str | None]]:
+        """What a box touches: key, place and fault of each stored unit; no fault is None."""
         from tilewise.geometry import Box
 
         ranges = [range(a // n, -(-b // n)) for a, b, n in zip(box.start, box.stop, self.unit, strict=True)]
@@ -100,13 +103,24 @@ class Pixels:
             key = self.array.metadata.encode_chunk_key(place)
             start = tuple(k * n for k, n in zip(place, self.unit, strict=True))
             whole = Box(start, tuple(a + n for a, n in zip(start, self.unit, strict=True)))
-            yield key, whole.clip(self.array.shape), self._measure(key)
+            yield key, whole.clip(self.array.shape), self._find_fault(key)
 
-    def _measure(self, key: str) -> int | None:
+    def _find_fault(self, key: str) -> str | None:
+        """What zarr would not notice: it fills an empty shard, and Blosc reads on beyond a chunk that was cut short."""
+        path = self.folder / key
         try:
-            return os.stat(self.folder / key).st_size  # noqa: PTH116  half the time of Path.stat, once a chunk
+            size = os.stat(path).st_size  # noqa: PTH116  half the time of Path.stat, once a chunk
         except (FileNotFoundError, NotADirectoryError):
+            return MISSING
+        if size == 0:
+            return "it has no bytes"
+        if not self.blosc:
             return None
+        with path.open("rb", buffering=0) as file:
+            head = file.read(16)
+        # bytes 12 to 16 of Blosc's header are the length of all, header included
+        expected = int.from_bytes(head[12:16], "little") if len(head) == 16 else 16
+        return None if size == expected else f"it has {size} bytes, Blosc's header says {expected}"
 
 
 def _find_owner(folder: Path) -> tuple[Path, int] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +15,22 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from onnx import ModelProto
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """What random pixels look like."""
+
+    gain: float = 1.0
+    """Their standard deviation."""
+    grain: int = 1
+    """Pixels a side that are nearly alike."""
+
+
+NOISES = (Noise(), Noise(0.1), Noise(10.0), Noise(1.0, 8), Noise(3.0, 24), Noise(100.0), Noise(100.0, 8))
+"""Tried in this order."""
+LIVELY = 0.3
+"""Distinct values of the output, as a part of all, with which a search for better noise ends."""
 
 
 class RunError(Exception):
@@ -61,8 +77,10 @@ class Runner:
     """What the graph takes at least."""
     outputs: Sequence[str] | None = None
     """Which outputs; all if None."""
-    counted: bool = field(default=True)
+    counted: bool = True
     """True if its runs tell how fast the model is."""
+    kind: Noise = Noise()
+    """What its probes look like."""
 
     def feed(self, image: np.ndarray) -> np.ndarray:
         """Axes (batch, channels, space) in the model's order."""
@@ -98,7 +116,18 @@ class Runner:
 
     def noise(self, sizes: Sequence[int], seed: int = 0) -> np.ndarray:
         """A random image (channels, space)."""
-        return noise((self.channels, *sizes), self.dtype, seed)
+        return noise((self.channels, *sizes), self.dtype, seed, self.kind)
+
+    def enliven(self, sizes: Sequence[int]) -> None:
+        """Find noise on which the output varies: on dead outputs every comparison would pass."""
+        best = 0.0
+        for kind in NOISES:
+            made = self.run(noise((self.channels, *sizes), self.dtype, 1, kind))[0]
+            lively = len(np.unique(made)) / made.size if np.isfinite(made).all() else 0.0
+            if lively > best:
+                best, self.kind = lively, kind
+            if best > LIVELY:
+                return
 
 
 def space(layout: str) -> str:
@@ -106,14 +135,20 @@ def space(layout: str) -> str:
     return "".join(letter for letter in "DHW" if letter in layout)
 
 
-def noise(shape: Sequence[int], dtype: str, seed: int = 0) -> np.ndarray:
+def noise(shape: Sequence[int], dtype: str, seed: int = 0, kind: Noise = Noise()) -> np.ndarray:  # noqa: B008 - frozen
     """Pixels that leave no branch of a network untouched."""
     rng = np.random.default_rng(seed)
-    kind = np.dtype(dtype)
-    if kind.kind == "f":
-        return rng.standard_normal(shape, np.float32).astype(kind)
-    info = np.iinfo(kind)
-    return rng.integers(max(info.min, -128), min(info.max, 255), shape, endpoint=True).astype(kind)
+    number = np.dtype(dtype)
+    if number.kind != "f":
+        info = np.iinfo(number)
+        return rng.integers(max(info.min, -128), min(info.max, 255), shape, endpoint=True).astype(number)
+    if kind.grain == 1:
+        made = rng.standard_normal(shape, np.float32)
+    else:
+        coarse = rng.standard_normal((*shape[:-2], *(-(-n // kind.grain) for n in shape[-2:])), np.float32)
+        made = np.repeat(np.repeat(coarse, kind.grain, -2), kind.grain, -1)[..., : shape[-2], : shape[-1]]
+        made = made + 0.1 * rng.standard_normal(shape, np.float32)
+    return (made * np.float32(kind.gain)).astype(number)
 
 
 def open_graph(model: ModelProto, *, optimize: bool = True) -> Session:

@@ -1,0 +1,5 @@
+"""``python -m tilewise`` is ``tilewise``."""
+
+from tilewise.cli import main
+
+main()

@@ -1,0 +1,193 @@
+"""What is done to one block: cut windows, normalize, batch, infer, trim, finish. Knows neither Dask nor zarr.
+
+Pixels are canonical: [lead..., c, space...], where lead axes are those that the model does not see (t, z).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tilewise.geometry import Box, Index, Span, source_indices
+from tilewise.layout import arrange, restore
+from tilewise.normalize import apply
+from tilewise.postprocess import finish, has_channels
+from tilewise.timing import Clock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tilewise.settings import Normalization, Results
+    from tilewise.stats import Statistics
+
+    Infer = Callable[[np.ndarray], np.ndarray]
+    Served = tuple[Box, list[Index]]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How every block of a run is computed."""
+
+    lead: int
+    """Number of axes that the model does not see."""
+    shape: Index
+    """The image: lead axes, then space."""
+    layout: str
+    """Axes of the model's input."""
+    output_layout: str
+    """Axes of the model's output."""
+    dtype: str
+    """Type of the model's input."""
+    out_dtype: str
+    """Type of the result."""
+    out_channels: int
+    """Channels that the model gives."""
+    batch: int
+    """Tiles in one call; every call has exactly this many."""
+    pad: str
+    """What stands beyond the image's edges."""
+    normalization: Normalization
+    """How pixels become the model's numbers."""
+    results: Results
+    """What becomes of the model's output."""
+
+    @property
+    def spatial_ndim(self) -> int:
+        """Axes that the model sees."""
+        return len(self.shape) - self.lead
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Odd pixels of the input, over the cores of a block."""
+
+    nan: int
+    """NaN."""
+    inf: int
+    """Infinity, of either sign."""
+
+
+def process(
+    shown: np.ndarray,
+    span: Span,
+    recipe: Recipe,
+    *,
+    statistics: Statistics | None,
+    infer: Infer,
+    clock: Clock | None = None,
+) -> np.ndarray:
+    """Run the model over a span of cores.
+
+    Args:
+        shown: canonical pixels of the span's window, padded where it reaches outside the image (``show``).
+        span: the cores to compute.
+        recipe: how.
+        statistics: of the image or its slices, if the normalization needs them.
+        infer: the model: one batch of exactly ``recipe.batch`` tiles in, in ``recipe.layout``.
+        clock: gets the seconds of each stage.
+
+    Returns:
+        The span's cores together: [lead..., c, space...], without c for labels.
+    """
+    clock = clock or Clock()
+    window = span.window
+    result = np.empty(result_shape(span.placed.shape, recipe), dtype=recipe.out_dtype)
+    origin = span.placed
+    for group in _batches(_windows(span), recipe.batch):
+        with clock.stage("normalize"):
+            batch = _gather(shown, window, [place for place, _ in group], recipe, statistics)
+        with clock.stage("infer"):
+            output = restore(infer(arrange(batch, recipe.layout)), recipe.output_layout, recipe.spatial_ndim)
+        with clock.stage("finish"):
+            for given, (_, tiles) in zip(output, group, strict=False):
+                for tile in tiles:
+                    _put(result, given, span, tile, origin, recipe)
+    return result
+
+
+def show(pixels: np.ndarray, box: Box, window: Box, recipe: Recipe) -> np.ndarray:
+    """The pixels of a window that may reach outside the image: padded by mirrored, edge or no pixels."""
+    for axis, (start, stop, size) in enumerate(zip(window.start, window.stop, recipe.shape, strict=True)):
+        if start >= 0 and stop <= size:
+            continue
+        place = axis if axis < recipe.lead else axis + 1
+        indices = np.array(source_indices(start, stop, size, recipe.pad))
+        outside = indices < 0
+        pixels = pixels.take(np.where(outside, 0, indices - box.start[axis]), axis=place)
+        if outside.any():
+            np.moveaxis(pixels, place, 0)[outside] = 0
+    return pixels
+
+
+def count_odd(pixels: np.ndarray, box: Box, core: Box, lead: int) -> Counted:
+    """NaN and infinite pixels within the cores."""
+    if pixels.dtype.kind != "f":
+        return Counted(0, 0)
+    slices = core.inside(box).slices
+    inner = pixels[(*slices[:lead], slice(None), *slices[lead:])]
+    finite = np.isfinite(inner)
+    if finite.all():
+        return Counted(0, 0)
+    nan = int(np.isnan(inner).sum())
+    return Counted(nan, int(finite.size - np.count_nonzero(finite)) - nan)
+
+
+def result_shape(placed: Index, recipe: Recipe) -> Index:
+    """Shape of the result for cores of this shape: with the channels in their place, or without."""
+    if not has_channels(recipe.results):
+        return placed
+    return (*placed[: recipe.lead], recipe.out_channels, *placed[recipe.lead :])
+
+
+def _windows(span: Span) -> list[Served]:
+    """Windows of a span, each once, with the cores that it serves."""
+    served: dict[Box, list[Index]] = {}
+    for tile in span.tiles():
+        served.setdefault(span.grid.window(tile), []).append(tile)
+    return list(served.items())
+
+
+def _batches(items: list[Served], size: int) -> Iterator[list[Served]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def _gather(
+    shown: np.ndarray, window: Box, places: list[Box], recipe: Recipe, statistics: Statistics | None
+) -> np.ndarray:
+    """One full batch of normalized tiles; the last one is filled up by repeating its last tile."""
+    tiles = [_tile(shown, place.inside(window), recipe) for place in places]
+    rows = [_slice_number(place, recipe) for place in places]
+    missing = recipe.batch - len(tiles)
+    tiles += tiles[-1:] * missing
+    rows += rows[-1:] * missing
+    own = None if statistics is None else statistics.take(rows)
+    return apply(np.stack(tiles), recipe.normalization, own, dtype=recipe.dtype)
+
+
+def _tile(shown: np.ndarray, place: Box, recipe: Recipe) -> np.ndarray:
+    return shown[_index(place, recipe.lead, slice(None))]
+
+
+def _slice_number(place: Box, recipe: Recipe) -> int:
+    """Which slice of the stack a tile lies in, in C order over the lead axes."""
+    number = 0
+    for index, size in zip(place.start[: recipe.lead], recipe.shape[: recipe.lead], strict=True):
+        number = number * size + index
+    return number
+
+
+def _put(result: np.ndarray, given: np.ndarray, span: Span, tile: Index, origin: Box, recipe: Recipe) -> None:
+    taken = span.grid.taken(tile).slices[recipe.lead :]
+    core = np.ascontiguousarray(given[(slice(None), *taken)])
+    finished = finish(core[np.newaxis], recipe.results)[0]
+    placed = span.grid.placed(tile).inside(origin)
+    channel = (slice(None),) if has_channels(recipe.results) else ()
+    result[_index(placed, recipe.lead, *channel)] = finished
+
+
+def _index(box: Box, lead: int, *channel: slice) -> tuple[int | slice, ...]:
+    """A tile's place in canonical pixels: one plane of the lead axes, all channels, a box of space."""
+    return (*box.start[:lead], *channel, *box.slices[lead:])

@@ -1,0 +1,231 @@
+"""Run a plan on Dask workers: bounded waves of blocks, skipping what is done, going on where one fails."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+import uuid
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from tilewise import place, sink, stats, task
+from tilewise.cluster import connect, dashboard
+from tilewise.errors import TilewiseError
+from tilewise.events import Advanced, Ended, Noted, Started, tell
+from tilewise.ledger import Ledger
+from tilewise.lock import acquire
+from tilewise.model import Model
+from tilewise.planning import plan
+from tilewise.plugin import Enlist
+from tilewise.record import folder_of, read_stamp, write_json
+from tilewise.result import Result, Tally, result_of
+from tilewise.resume import record_of, recorded_cut
+from tilewise.settings import Behaviour, Cut, Graph, Machine, Pixels, Results
+from tilewise.task import Job, Outcome
+from tilewise.wave import drive
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from distributed import Client
+
+    from tilewise.events import Observer
+    from tilewise.plans import Plan
+
+FLUSH_SECONDS = 1.0
+"""How often the ledger is written."""
+
+ATTEMPTS = 3
+"""Times that a block is tried before it counts as failed."""
+
+
+def run(
+    image: str | Path,
+    model: str | Path | Model,
+    out: str | Path,
+    *,
+    cut: Cut = Cut(),  # noqa: B008 frozen records are safe defaults
+    pixels: Pixels = Pixels(),  # noqa: B008
+    results: Results = Results(),  # noqa: B008
+    graph: Graph = Graph(),  # noqa: B008
+    machine: Machine = Machine(),  # noqa: B008
+    behaviour: Behaviour = Behaviour(),  # noqa: B008
+    observers: tuple[Observer, ...] = (),
+) -> Result:
+    """Run a model over an image, zarr to zarr; the same call again resumes.
+
+    Args:
+        image: a zarr array or OME-Zarr image.
+        model: an ONNX file.
+        out: where the result goes: an OME-Zarr 0.5 image.
+        cut: tiles, halos, blocks.
+        pixels: axes, level, channels, normalization.
+        results: what is written.
+        graph: what the model file does not tell.
+        machine: where it runs.
+        behaviour: what to do about oddities.
+        observers: called with every event of ``tilewise.events``.
+
+    Raises:
+        TilewiseError: the request cannot be met; nothing was written.
+    """
+    known = model if isinstance(model, Model) else Model(model, graph)
+    if not behaviour.overwrite:
+        stamp = read_stamp(str(out))
+        cut = recorded_cut(cut, stamp.record if stamp is not None else None)
+    made = plan(
+        image, known, out, cut=cut, pixels=pixels, results=results, graph=graph, machine=machine, behaviour=behaviour
+    )
+    return execute(made, known, observers)
+
+
+def execute(made: Plan, model: Model, observers: tuple[Observer, ...] = ()) -> Result:
+    """Run a plan that names an output."""
+    if made.output is None:
+        raise ValueError("a plan without an output cannot be run")
+    spec = made.output
+    inputs = (made.image.path, made.model.path)
+    place.check_place(spec.path, inputs, overwrite=made.behaviour.overwrite)
+    for note in made.notes:
+        tell(observers, Noted(note))
+    job = Job(uuid.uuid4().hex[:12], made, model.prepared(), made.device)
+    machine = made.machine
+    with connect(
+        scheduler=machine.scheduler, workers=made.workers, threads=made.threads, memory=made.memory_limit
+    ) as client:
+        link = dashboard(client)
+        if link is not None:
+            tell(observers, Noted(f"dashboard {link}"))
+        job = _hand_out(client, job)
+        try:
+            with acquire(spec.path, job.run, on_wait=lambda owner, left: _say_waiting(observers, str(owner), left)):
+                sink.create(spec, record_of(made, job.device), inputs=inputs, overwrite=made.behaviour.overwrite)
+                return _Run(job, client, observers).go()
+        finally:
+            _take_back(client, job)
+
+
+def _hand_out(client: Client, job: Job) -> Job:
+    """Give the job to all workers, also to those that come later, and settle the device: one for the whole run."""
+    client.register_plugin(Enlist(job), name=f"tilewise-{job.run}")
+    device = client.submit(task.settle_device, job.run, pure=False).result()
+    if device == job.device:
+        return job
+    return _replace(client, replace(job, device=device))
+
+
+def _replace(client: Client, job: Job) -> Job:
+    """The job with more known about it."""
+    client.unregister_worker_plugin(name=f"tilewise-{job.run}")
+    client.register_plugin(Enlist(job), name=f"tilewise-{job.run}")
+    return job
+
+
+def _take_back(client: Client, job: Job) -> None:
+    """Make all workers forget the job: what still computes then writes nothing."""
+    # the cluster may be gone, and the job with it
+    with contextlib.suppress(Exception):
+        client.unregister_worker_plugin(name=f"tilewise-{job.run}")
+
+
+def _say_waiting(observers: tuple[Observer, ...], owner: str, left: float) -> None:
+    tell(observers, Noted(f"the output may still be written by {owner}: waiting {left:.0f} s more for a sign of life"))
+
+
+@dataclass(slots=True)
+class _Run:
+    """One run over an output that is set up and locked."""
+
+    job: Job
+    client: Client
+    observers: tuple[Observer, ...]
+    started: float = field(default_factory=time.monotonic)
+
+    def go(self) -> Result:
+        made = self.job.plan
+        assert made.output is not None  # noqa: S101 told by execute
+        book = Ledger.create(made.output.path, made.blocks.total, record_of(made, self.job.device))
+        if book.counts().done + book.counts().skipped < made.blocks.total:
+            self._survey(made.output.path)
+            self._predict(book)
+        return result_of(book)
+
+    def _survey(self, out: str) -> None:
+        """Statistics of the image, if they are needed: those kept with the output, or a pass over all pixels."""
+        made = self.job.plan
+        if not made.recipe.normalization.needs_statistics:
+            return
+        place = folder_of(out) / "statistics.json"
+        if place.exists():
+            known = stats.Statistics.from_json(json.loads(place.read_bytes()))
+        else:
+            known = self._measure(made)
+            write_json(place, known.to_json())
+        self.job = _replace(self.client, replace(self.job, statistics=known))
+
+    def _measure(self, made: Plan) -> stats.Statistics:
+        request = stats.request_for(made.recipe.normalization, made.image.dtype)
+        boxes = task.survey_boxes(made)
+        total = boxes.total * request.passes
+        pixels = made.image_pixels * request.passes // total
+        tell(self.observers, Started("statistics", total, 0, pixels))
+        begin, done, state = time.monotonic(), 0, stats.start(request)
+        for _ in range(request.passes):
+            merged = stats.Partial()
+            wave = drive(
+                self.client, task.survey_block, "survey", range(boxes.total), (self.job.run, state), attempts=ATTEMPTS
+            )
+            for landed in wave:
+                if landed.error is not None:
+                    raise landed.error
+                merged = stats.merge(merged, landed.result)
+                done += 1
+                tell(self.observers, Advanced("statistics", done, 0, f"box {landed.number}"))
+            state = stats.advance(request, state, merged)
+        tell(self.observers, Ended("statistics", time.monotonic() - begin))
+        return stats.finish(request, state)
+
+    def _predict(self, book: Ledger) -> None:
+        made = self.job.plan
+        tally = Tally.load(book.path)
+        counts = book.counts()
+        ready = counts.done + counts.skipped
+        tell(self.observers, Started("blocks", made.blocks.total, ready, made.image_pixels // made.blocks.total))
+        begin = flushed = time.monotonic()
+        wave = drive(self.client, task.predict_block, "predict", book.pending(), (self.job.run,), attempts=ATTEMPTS)
+        try:
+            for landed in wave:
+                self._mark(book, tally, landed)
+                if time.monotonic() - flushed > FLUSH_SECONDS:
+                    book.flush()
+                    tally.save(time.monotonic() - self.started)
+                    flushed = time.monotonic()
+        finally:
+            wave.close()
+            book.flush()
+            tally.save(time.monotonic() - self.started)
+        tell(self.observers, Ended("blocks", time.monotonic() - begin))
+
+    def _mark(self, book: Ledger, tally: Tally, landed: Any) -> None:
+        if landed.error is not None:
+            book.mark(landed.number, "failed", executions=landed.attempts, cause=_cause(landed.error))
+            detail = f"block {landed.number} failed: {_cause(landed.error)}"
+        else:
+            outcome: Outcome = landed.result
+            seconds = sum(outcome.seconds.values())
+            book.mark(
+                landed.number, "done", seconds=seconds, executions=landed.attempts, nan=outcome.nan, inf=outcome.inf
+            )
+            tally.add(outcome)
+            detail = f"block {landed.number} on {outcome.provider} at {outcome.worker} in {seconds:.2f} s"
+        counts = book.counts()
+        tell(self.observers, Advanced("blocks", counts.done + counts.skipped, counts.failed, detail))
+
+
+def _cause(error: BaseException) -> str:
+    """One line."""
+    if isinstance(error, TilewiseError):
+        return str(error)
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__

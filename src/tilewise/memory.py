@@ -1,0 +1,59 @@
+"""Peak memory of a worker as a formula of named terms, independent of the size of the image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+BASE = 360_000_000
+"""Bytes of a worker that has imported everything and opened an empty session (benchmarks/memory.py)."""
+
+ACTIVATION_SLACK = 1.5
+"""onnxruntime's own copies (blocked layouts, im2col) beside the live tensors of the graph."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What one worker needs at its worst moment, in bytes."""
+
+    base: int
+    """The interpreter, the libraries, the session and the weights."""
+    read: int
+    """One block's pixels with halo, and the chunks that they are decoded from."""
+    tiles: int
+    """One batch of tiles within the model."""
+    write: int
+    """One block's result, and its encoded form."""
+    threads: int
+    """Blocks at once."""
+
+    @property
+    def total(self) -> int:
+        """The bound that ``plan`` prints."""
+        return self.base + self.threads * (self.read + self.tiles + self.write)
+
+
+def tile_bytes(*, pixels: int, batch: int, in_channels: int, out_channels: int, activation_bytes: float) -> int:
+    """One batch within the model: as float64 while normalized, as the model's type twice, activations, results."""
+    per_pixel = in_channels * (8 + 4 + 4) + activation_bytes * ACTIVATION_SLACK + out_channels * 3 * 4
+    return int(batch * pixels * per_pixel)
+
+
+def worker_memory(*, weights: int, read_bytes: int, tile: int, write_bytes: int, threads: int) -> Memory:
+    """The bound for a worker.
+
+    Args:
+        weights: bytes of the model's weights; onnxruntime keeps a packed copy.
+        read_bytes: bytes of the largest block with halo, rounded out to the source's chunks.
+        tile: what ``tile_bytes`` gives.
+        write_bytes: bytes of a block's result.
+        threads: blocks at once.
+    """
+    return Memory(base=BASE + 3 * weights, read=2 * read_bytes, tiles=tile, write=2 * write_bytes, threads=threads)
+
+
+def show_bytes(count: float) -> str:
+    """Bytes for reading: 1.5 GB, 640 MB."""
+    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if abs(count) >= size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count:.0f} B"

@@ -1,0 +1,203 @@
+"""The plan: everything decided before a pixel is read; a frozen value that can be printed, stored and sent."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from tilewise.memory import Memory, show_bytes
+from tilewise.postprocess import has_channels
+from tilewise.sharding import decoded_pixels
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tilewise.block import Recipe
+    from tilewise.geometry import Blocks, Box, Grid
+    from tilewise.model import ModelSpec
+    from tilewise.openers.spec import ImageSpec
+    from tilewise.settings import Behaviour, Cut, Machine, Pixels, Results
+    from tilewise.sink import OutputSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One decided value and where it came from."""
+
+    name: str
+    """The option's name without dashes."""
+    value: Any
+    """What is used."""
+    origin: str
+    """flag, model, image, machine, auto or default."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be read, computed and written."""
+
+    image: ImageSpec
+    """What is read."""
+    model: ModelSpec
+    """What is run."""
+    output: OutputSpec | None
+    """What is written; None for the lazy face or where no output is named."""
+    spatial: str
+    """Axes that the model sees: yx or zyx."""
+    channels: tuple[int, ...]
+    """Channels of the image, in the order in which the model takes them."""
+    blocks: Blocks
+    """The cut: the axes that the model does not see first."""
+    halo: tuple[int, ...]
+    """Context per axis that the model sees."""
+    verdict: str
+    """exact, exact to rounding, bounded, dependent or unproven."""
+    reason: str
+    """Why."""
+    freed: bool
+    """True if the model runs at a size other than its declared one."""
+    recipe: Recipe
+    """How each block is computed."""
+    memory: Memory
+    """The bound for a worker."""
+    device: str
+    """Where it runs: auto is settled by the workers, once for the whole run."""
+    workers: int
+    """Worker processes; 0 is one inside this process."""
+    threads: int
+    """Blocks at once in each."""
+    memory_limit: int
+    """Bytes that a worker may use."""
+    asked: tuple[Cut, Pixels, Results, Machine, Behaviour]
+    """What the user asked for."""
+    settings: tuple[Setting, ...]
+    """Every value and where it came from."""
+    notes: tuple[str, ...]
+    """What a user should know before it runs."""
+
+    @property
+    def grid(self) -> Grid:
+        """The cut into cores."""
+        return self.blocks.grid
+
+    @property
+    def lead(self) -> int:
+        """How many axes the model does not see."""
+        return len(self.grid.axes) - len(self.spatial)
+
+    @property
+    def tile(self) -> tuple[int, ...]:
+        """What the model sees in one go."""
+        return self.grid.tile[self.lead :]
+
+    @property
+    def behaviour(self) -> Behaviour:
+        """What to do about oddities."""
+        return self.asked[4]
+
+    @property
+    def machine(self) -> Machine:
+        """Where it was asked to run."""
+        return self.asked[3]
+
+    @property
+    def image_pixels(self) -> int:
+        """Pixels of the image, channels not counted."""
+        return math.prod(self.grid.shape)
+
+    @property
+    def canonical_axes(self) -> str:
+        """Axes of a block's result: those that the model does not see, channels, space."""
+        channel = "c" if has_channels(self.recipe.results) else ""
+        return lead_axes(self.image.axes, self.spatial) + channel + self.spatial
+
+    @property
+    def output_axes(self) -> str:
+        """Axes of the output, in OME-Zarr's order."""
+        return "".join(a for a in "tczyx" if a in self.canonical_axes)
+
+    def ordered(self, result: np.ndarray) -> np.ndarray:
+        """A block's result in the output's order of axes."""
+        return result.transpose([self.canonical_axes.index(a) for a in self.output_axes])
+
+    def placed_shape(self, placed: tuple[int, ...], channels: int | None = None) -> tuple[int, ...]:
+        """Lengths over lead axes and space, with the channels put in, in the output's order."""
+        names = self.canonical_axes.replace("c", "")
+        lengths = dict(zip(names, placed, strict=True))
+        lengths["c"] = self.recipe.out_channels if channels is None else channels
+        return tuple(lengths[a] for a in self.output_axes)
+
+    def placed_start(self, placed: Box) -> tuple[int, ...]:
+        """First index of a block in the output."""
+        return self.placed_shape(placed.start, 0)
+
+    @cached_property
+    def image_bytes(self) -> int:
+        """The chosen channels of the chosen level, decoded."""
+        return math.prod(self.grid.shape) * len(self.channels) * _itemsize(self.image.dtype)
+
+    @cached_property
+    def read_amplification(self) -> float:
+        """Bytes decoded per byte of the image: halos, and blocks that cut through chunks."""
+        chunks = dict(zip(self.image.axes, self.image.chunks, strict=True))
+        order = [chunks.get(a, 1) for a in lead_axes(self.image.axes, self.spatial) + self.spatial]
+        return decoded_pixels(self.blocks, tuple(order)) / math.prod(self.grid.shape)
+
+    @cached_property
+    def bytes_written(self) -> int:
+        """The result, before compression."""
+        channels = self.recipe.out_channels if self.asked[2].output != "labels" else 1
+        return math.prod(self.grid.placed_shape) * channels * _itemsize(self.recipe.out_dtype)
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``tilewise plan --json`` prints; lists are in spatial order (z, y, x)."""
+        return {
+            "tile": list(self.tile),
+            "halo": list(self.halo),
+            "multiple": list(self.model.multiple),
+            "tiles": self.grid.tiles,
+            "blocks": self.blocks.total,
+            "block": list(self.blocks.shape[self.lead :]),
+            "redundancy": round(self.grid.redundancy, 4),
+            "bytes_read": int(self.read_amplification * self.image_bytes),
+            "bytes_written": self.bytes_written,
+            "read_amplification": round(self.read_amplification, 4),
+            "memory_per_worker": self.memory.total,
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "settings": {s.name: {"value": s.value, "from": s.origin} for s in self.settings},
+            "notes": list(self.notes),
+        }
+
+    def __repr__(self) -> str:
+        def sizes(values: tuple[int, ...]) -> str:
+            return " x ".join(map(str, values))
+
+        image = f"{sizes(self.image.shape)} {self.image.axes} {self.image.dtype}, {show_bytes(self.image_bytes)}"
+        shards = sizes(self.blocks.shape[self.lead :])
+        lines = [
+            f"image    {self.image.name}: {image}",
+            f"model    {self.model.name}: {self.model.layout} -> {self.model.output_layout}",
+            f"tile     {sizes(self.tile)}, halo {sizes(self.halo)}, multiple {sizes(self.model.multiple)}",
+            f"tiles    {self.grid.tiles:,} in {self.blocks.total:,} blocks of {shards}",
+            f"compute  {self.grid.redundancy:.3f} pixels per pixel kept",
+            f"read     {show_bytes(self.read_amplification * self.image_bytes)}, {self.read_amplification:.3f} x image",
+            f"write    {show_bytes(self.bytes_written)} before compression, {self.recipe.out_dtype}",
+            f"memory   {show_bytes(self.memory.total)} a worker at most",
+            f"verdict  {self.verdict}: {self.reason}",
+        ]
+        lines += [f"note     {note}" for note in self.notes]
+        return "\n".join(lines)
+
+
+def lead_axes(axes: str, spatial: str) -> str:
+    """Axes of an image that a model does not see, in the order of a block's pixels."""
+    return "".join(a for a in "tz" if a in axes and a not in spatial)
+
+
+def _itemsize(dtype: str) -> int:
+    import numpy as np
+
+    return np.dtype(dtype).itemsize

@@ -1,0 +1,146 @@
+"""How far a run has come, in the words of ``run`` and ``status``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from tilewise.ledger import Ledger
+from tilewise.lock import find_owner
+from tilewise.record import folder_of, write_json
+
+if TYPE_CHECKING:
+    from tilewise.task import Outcome
+
+State = Literal["pending", "running", "done", "failed", "stopped"]
+"""Not begun; going on; all blocks done or skipped; ended with failed ones; cut short and resumable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a run has done so far, over all times that it was started."""
+
+    output: str
+    """Where."""
+    state: State
+    """pending, running, done, failed or stopped."""
+    blocks: int
+    """Blocks in all."""
+    done: int
+    """Blocks whose shard is written."""
+    skipped: int
+    """Blocks that needed no work."""
+    failed: int
+    """Blocks that failed for good."""
+    executions: int
+    """How often a block was computed."""
+    seconds: float
+    """Wall time."""
+    providers: dict[str, int]
+    """Blocks by the execution provider that really ran."""
+    peak_memory: int
+    """Largest resident size of any worker, in bytes."""
+    nan: int
+    """NaN pixels of the input, over the cores."""
+    inf: int
+    """Infinite pixels of the input, over the cores."""
+    failures: tuple[dict[str, Any], ...]
+    """The first failed blocks and their causes."""
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``--json`` prints."""
+        return {**asdict(self), "failures": list(self.failures)}
+
+    def __repr__(self) -> str:
+        parts = [f"{self.done:,} of {self.blocks:,} blocks done"]
+        parts += [f"{self.skipped:,} skipped"] * bool(self.skipped)
+        parts += [f"{self.failed:,} failed"] * bool(self.failed)
+        parts += [f"{self.nan:,} NaN and {self.inf:,} infinite pixels"] * bool(self.nan or self.inf)
+        ran = ", ".join(f"{name}: {count:,} blocks" for name, count in sorted(self.providers.items()))
+        lines = [f"{self.output}: {self.state}, {', '.join(parts)}, {self.seconds:.1f} s"]
+        lines += [f"ran on {ran}"] if ran else []
+        lines += [f"block {f['block']} failed: {f['cause']}" for f in self.failures[:5]]
+        return "\n".join(lines)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What workers say, added up over all runs of an output, and kept beside its ledger."""
+
+    path: str
+    """The output."""
+    seconds: float = 0.0
+    """Wall time of earlier runs and, once it is over, this one."""
+    providers: dict[str, int] = field(default_factory=dict)
+    """Blocks by provider."""
+    stages: dict[str, float] = field(default_factory=dict)
+    """Worker seconds by stage."""
+    peak_memory: int = 0
+    """Largest resident size of any worker, in bytes."""
+
+    @classmethod
+    def load(cls, path: str) -> Tally:
+        """What earlier runs of an output left; empty if there were none."""
+        try:
+            return cls(path, **json.loads((folder_of(path) / "tally.json").read_bytes()))
+        except (OSError, ValueError, TypeError):
+            return cls(path)
+
+    def add(self, outcome: Outcome) -> None:
+        """Count a finished block."""
+        self.providers[outcome.provider] = self.providers.get(outcome.provider, 0) + 1
+        for stage, seconds in outcome.seconds.items():
+            self.stages[stage] = self.stages.get(stage, 0.0) + seconds
+        self.peak_memory = max(self.peak_memory, outcome.peak_memory)
+
+    def save(self, seconds: float) -> None:
+        """Store it, with so many seconds of this run added."""
+        content = asdict(self)
+        del content["path"]
+        content["seconds"] += seconds
+        write_json(folder_of(self.path) / "tally.json", content)
+
+
+def status(out: str) -> Result:
+    """What the ledger of an output says, also while a run goes on.
+
+    Raises:
+        OutputError: it is no output of tilewise.
+    """
+    return _result(Ledger.open(out), running=_is_held(out))
+
+
+def result_of(book: Ledger) -> Result:
+    """How a run that has ended came out."""
+    return _result(book, running=False)
+
+
+def _result(book: Ledger, *, running: bool) -> Result:
+    counts, tally = book.counts(), Tally.load(book.path)
+    finished = counts.pending == 0
+    state: State = "running" if running else "stopped"
+    if not running and finished:
+        state = "failed" if counts.failed else "done"
+    elif not running and counts.pending == book.blocks:
+        state = "pending"
+    return Result(
+        output=book.path,
+        state=state,
+        blocks=book.blocks,
+        done=counts.done,
+        skipped=counts.skipped,
+        failed=counts.failed,
+        executions=counts.executions,
+        seconds=round(tally.seconds, 3),
+        providers=tally.providers,
+        peak_memory=tally.peak_memory,
+        nan=counts.nan,
+        inf=counts.inf,
+        failures=tuple(book.failures),
+    )
+
+
+def _is_held(out: str) -> bool:
+    owner = find_owner(out)
+    return owner is not None and (owner.alive or not owner.here)

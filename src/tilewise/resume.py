@@ -1,0 +1,66 @@
+"""What fixes the pixels of an output, so that the same command resumes it and another one is refused."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+from tilewise.record import NOTES
+from tilewise.versions import versions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tilewise.plans import Plan
+    from tilewise.settings import Cut
+
+
+def record_of(plan: Plan, device: str) -> dict[str, Any]:
+    """All that fixes the pixels of an output, and notes that inform but are never compared."""
+    image, model, recipe, known = plan.image, plan.model, plan.recipe, versions()
+    return {
+        "image": {"fingerprint": image.fingerprint, "level": image.level, "axes": image.axes},
+        "model": {
+            "sha256": model.sha256,
+            "output_name": model.output_name,
+            "layout": model.layout,
+            "output_layout": model.output_layout,
+            "constants": [list(pair) for pair in model.constants],
+            "freed": plan.freed,
+        },
+        "channels": list(plan.channels),
+        "tile": list(plan.tile),
+        "halo": list(plan.halo),
+        "block": list(plan.blocks.shape[plan.lead :]),
+        "batch": recipe.batch,
+        "pad": recipe.pad,
+        "normalize": asdict(recipe.normalization),
+        "results": asdict(recipe.results),
+        "nan": plan.behaviour.nan,
+        "missing": plan.behaviour.missing,
+        "device": device.partition(":")[0],
+        "versions": {"tilewise": known.tilewise, "onnxruntime": known.onnxruntime},
+        NOTES: {
+            "image": image.path,
+            "model": model.path,
+            "verdict": plan.verdict,
+            "reason": plan.reason,
+            "processor": known.processor,
+            "certificate": asdict(model.certificate),
+            "settings": {s.name: {"value": s.value, "from": s.origin} for s in plan.settings},
+        },
+    }
+
+
+def recorded_cut(cut: Cut, record: Mapping[str, Any] | None) -> Cut:
+    """What an earlier run settled takes the place of auto: free memory may be another today."""
+    if record is None:
+        return cut
+    settled: dict[str, Any] = {}
+    for name in ("tile", "block", "batch"):
+        if getattr(cut, name) == "auto" and name in record:
+            value = record[name]
+            settled[name] = tuple(value) if isinstance(value, list) else value
+    if cut.halo == "auto" and cut.overlap is None and "halo" in record:
+        settled["halo"] = tuple(record["halo"])
+    return replace(cut, **settled)
