@@ -100,8 +100,12 @@ class Net:
         if mode == "nearest":
             more["nearest_mode"] = nearest
         return self.node(
-            "Resize", [x, "", scales], channels=self.channels[x], mode=mode,
-            coordinate_transformation_mode=coordinates, **more,
+            "Resize",
+            [x, "", scales],
+            channels=self.channels[x],
+            mode=mode,
+            coordinate_transformation_mode=coordinates,
+            **more,
         )
 
     def concat(self, *xs):
@@ -117,7 +121,7 @@ class Net:
     def crop(self, x, begin, end, *, step=1):
         """From ``begin`` to ``end`` (0 or negative, counted from the end)."""
         axes = np.arange(2, 2 + self.ndim)
-        ends = np.full(self.ndim, end if end else np.iinfo(np.int64).max)
+        ends = np.full(self.ndim, end or np.iinfo(np.int64).max)
         inputs = [np.full(self.ndim, begin), ends, axes, np.full(self.ndim, step)]
         return self.node("Slice", [x, *[self.constant(i.astype(np.int64)) for i in inputs]])
 
@@ -246,7 +250,9 @@ def classifier(channels_in=3, classes=5, *, sizes=None, seed=0) -> ModelProto:
         else:
             features = 8 * -(-sizes[0] // 4) * -(-sizes[1] // 4)
             x = net.reshape(x, [-1, features])
-        return net.node("Gemm", [x, net.constant(net.weights(features, classes)), net.constant(net.weights(classes, 1)[:, 0])])
+        return net.node(
+            "Gemm", [x, net.constant(net.weights(features, classes)), net.constant(net.weights(classes, 1)[:, 0])]
+        )
 
     return wrap(net, make, channels_in=channels_in, sizes=sizes)
 

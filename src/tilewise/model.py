@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Certificate", "Model", "ModelSpec", "Tensor", "prepare"]
 
+UNTOLD = Graph()
+"""Nothing is told beyond the file."""
 PIECE = 1 << 22
 """Bytes that are hashed at once."""
 
@@ -35,7 +37,7 @@ class Model:
 
     path: str | Path
     """The file."""
-    graph: Graph = Graph()
+    graph: Graph = UNTOLD
     """Layouts, names and constants, where the graph does not tell them."""
 
     @cached_property

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
 
-from tilewise.geometry import round_up
-
 Verdict = Literal["exact", "exact to rounding", "dependent", "unproven"]
 """How far a tiled run equals the untiled one; DESIGN.md's words."""
 
@@ -126,7 +124,7 @@ class ModelSpec:
     def halo(self) -> tuple[int, ...] | None:
         """The radius rounded up to M."""
         radius = self.radius
-        return radius and tuple(round_up(r, m) for r, m in zip(radius, self.multiple, strict=True))
+        return radius and tuple(-(-r // m) * m for r, m in zip(radius, self.multiple, strict=True))
 
     @property
     def exact(self) -> bool:
@@ -178,16 +176,17 @@ class ModelSpec:
 
 
 def _spec(found: dict[str, Any]) -> ModelSpec:
-    made = {key: tuple(value) if isinstance(value, list) else value for key, value in found.items()}
+    made: dict[str, Any] = _tupled(found)
     made["inputs"] = tuple(_tensor(tensor) for tensor in found["inputs"])
     made["outputs"] = tuple(_tensor(tensor) for tensor in found["outputs"])
     made["constants"] = tuple((str(name), float(value)) for name, value in found["constants"])
     made["scale"] = tuple(Fraction(q) for q in found["scale"])
-    proof = found["certificate"]
-    made["certificate"] = Certificate(
-        **{key: tuple(value) if isinstance(value, list) else value for key, value in proof.items()}
-    )
+    made["certificate"] = Certificate(**_tupled(found["certificate"]))
     return ModelSpec(**made)
+
+
+def _tupled(found: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in found.items()}
 
 
 def _tensor(found: dict[str, Any]) -> Tensor:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from tilewise.geometry import Axis, round_up
-from tilewise.proof.probe import _take, difference, spatial_axes, value_range
+from tilewise.proof.probe import difference, spatial_axes, take, value_range
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from tilewise.proof.geometry import Frame
     from tilewise.proof.runner import Runner
 
@@ -41,7 +42,7 @@ def pixels(frame: Frame) -> float:
     for axis in range(len(frame.reaches)):
         cut = plan_axis(frame, axis)
         windows = len({cut.window(k)[0] for k in range(cut.count)})
-        others = np.prod([float(frame.small(i)) for i in range(len(frame.reaches)) if i != axis])
+        others = math.prod(frame.small(i) for i in range(len(frame.reaches)) if i != axis)
         total += others * (windows * cut.tile + cut.size + cut.lead + cut.trail)
     return total
 
@@ -64,9 +65,9 @@ def _tiled_difference(runner: Runner, cut: Axis, axis: int, image: np.ndarray, w
     for k in range(cut.count):
         start, stop = cut.window(k)
         if start != last:
-            made, last = runner.run(_take(image, axis + 1, start + cut.lead, stop + cut.lead))[0], start
-        kept = _take(made, where, *cut.taken(k))
-        worst = max(worst, float(difference(kept, _take(whole, where, *cut.placed(k))).max(initial=0.0)))
+            made, last = runner.run(take(image, axis + 1, start + cut.lead, stop + cut.lead))[0], start
+        kept = take(made, where, *cut.taken(k))
+        worst = max(worst, float(difference(kept, take(whole, where, *cut.placed(k))).max(initial=0.0)))
     return worst
 
 
@@ -82,13 +83,13 @@ def shift(runner: Runner, frame: Frame, output_layout: str) -> Certified | None:
         image = runner.noise(frame.along(axis, tile + 5 * m), seed=200 + axis)
         where = spatial_axes(output_layout)[axis]
         low, high = frame.clean(axis, 0, tile, before=True, after=True)
-        windows = [(n, runner.run(_take(image, axis + 1, n * m, n * m + tile))[0]) for n in (0, 1, 3, 5)]
+        windows = [(n, runner.run(take(image, axis + 1, n * m, n * m + tile))[0]) for n in (0, 1, 3, 5)]
         reference = windows[0][1]
         for n, made in windows[1:]:
             offset = int(n * m * frame.scale(axis))
             if low + offset >= high:
                 continue
             some = True
-            apart = difference(_take(made, where, low, high - offset), _take(reference, where, low + offset, high))
+            apart = difference(take(made, where, low, high - offset), take(reference, where, low + offset, high))
             worst = max(worst, float(apart.max(initial=0.0)) / max(value_range(reference), 1e-30))
     return Certified(tuple(frame.small(i) for i in range(len(frame.reaches))), worst) if some else None

@@ -10,6 +10,7 @@ import numpy as np
 
 from tilewise import receptive, splice
 from tilewise.errors import ModelError
+from tilewise.operators import Op, Trace
 from tilewise.proof.runner import Clock, RunError, Runner, noise, open_graph, space
 from tilewise.proof.signature import Port, declared, declared_size
 
@@ -45,7 +46,7 @@ class Explored:
     """Sizes that the model takes are this modulo M."""
     walk: receptive.Walk
     """At that size."""
-    ops: tuple[receptive.Op, ...]
+    ops: tuple[Op, ...]
     """The graph."""
     notes: tuple[receptive.Note, ...]
     """Those of the walk, and what the second size told."""
@@ -87,7 +88,7 @@ class Explorer:
             session, self.image.name, self.layout, self.image.dtype, self.channels, self.clock, self.batch, wanted
         )
 
-    def trace(self, sizes: tuple[int, ...]) -> receptive.Trace:
+    def trace(self, sizes: tuple[int, ...]) -> Trace:
         """Run once for all shapes and small values."""
         image = noise((self.batch, self.channels, *sizes), self.image.dtype)
         made = self.runner.run(image)
@@ -97,7 +98,7 @@ class Explorer:
         values |= {name: np.asarray(m) for name, m in zip(self.plan.values, made[count:], strict=True)}
         shapes |= {name: value.shape for name, value in values.items()}
         shapes[self.image.name] = self.runner.feed(image).shape
-        return receptive.Trace(sizes, shapes, values)
+        return Trace(sizes, shapes, values)
 
     def walk(self, sizes: tuple[int, ...]) -> receptive.Walk:
         """Trace and walk."""
@@ -130,16 +131,15 @@ def explore(model: ModelProto, image: Port, layouts: tuple[str, ...], clock: Clo
 
 def _explore_layout(model: ModelProto, image: Port, layout: str, clock: Clock, causes: list[str]) -> Explored | None:
     size = declared_size(image, layout)
-    loose = None
     for channels in _channels(model, image, layout):
         for batch in _batches(image, layout):
-            explorer = _open(model, image, layout, clock, True, channels, batch, causes)
-            loose = explorer and _explore_free(explorer, size, causes)
+            explorer = _open(model, image, layout, clock, channels, batch, causes, freed=True)
+            loose = _explore_free(explorer, size, causes) if explorer else None
             if loose is not None and (size is None or _steady(loose)):
                 return loose
             if size is not None:
-                fixed = _open(model, image, layout, clock, False, channels, batch, causes)
-                found = fixed and _explore_fixed(fixed, size, causes)
+                fixed = _open(model, image, layout, clock, channels, batch, causes, freed=False)
+                found = _explore_fixed(fixed, size, causes) if fixed else None
                 if found is not None:
                     return found
             if loose is not None:
@@ -148,10 +148,18 @@ def _explore_layout(model: ModelProto, image: Port, layout: str, clock: Clock, c
 
 
 def _open(
-    model: ModelProto, image: Port, layout: str, clock: Clock, freed: bool, channels: int, batch: int, causes: list[str]
+    model: ModelProto,
+    image: Port,
+    layout: str,
+    clock: Clock,
+    channels: int,
+    batch: int,
+    causes: list[str],
+    *,
+    freed: bool,
 ) -> Explorer | None:
     try:
-        return Explorer(model, image, layout, clock, freed, channels, batch)
+        return Explorer(model, image, layout, clock, freed=freed, channels=channels, batch=batch)
     except ModelError as error:
         if not freed or declared_size(image, layout) is None:
             raise
@@ -173,7 +181,7 @@ def _channels(model: ModelProto, image: Port, layout: str) -> list[int]:
     return list(dict.fromkeys([*found[:1], 1, 3, 4, 2]))
 
 
-def _weighs(op: receptive.Op, weights: Mapping[str, np.ndarray]) -> bool:
+def _weighs(op: Op, weights: Mapping[str, np.ndarray]) -> bool:
     return op.kind == "Conv" and op.attributes.get("group", 1) == 1 and op.inputs[1] in weights
 
 
@@ -230,17 +238,21 @@ def _settle(explorer: Explorer, first: receptive.Walk, second: receptive.Walk | 
     else:
         other = receptive.disagreement(explorer.ops, first, second)
         notes = (*notes, other) if other else notes
+    return _explored(explorer, first, notes)
+
+
+def _explored(explorer: Explorer, first: receptive.Walk, notes: tuple[receptive.Note, ...]) -> Explored:
     sizes = first.trace.sizes
     return Explored(
-        explorer.layout,
-        explorer.channels,
-        explorer.batch,
-        explorer.freed,
-        sizes,
-        tuple(n % m for n, m in zip(sizes, first.multiple, strict=True)),
-        first,
-        tuple(explorer.ops),
-        notes,
+        layout=explorer.layout,
+        channels=explorer.channels,
+        batch=explorer.batch,
+        freed=explorer.freed,
+        sizes=sizes,
+        remainder=tuple(n % m for n, m in zip(sizes, first.multiple, strict=True)),
+        walk=first,
+        ops=tuple(explorer.ops),
+        notes=notes,
     )
 
 
@@ -250,14 +262,4 @@ def _explore_fixed(explorer: Explorer, size: tuple[int, ...], causes: list[str])
     except RunError as error:
         causes.append(str(error))
         return None
-    return Explored(
-        explorer.layout,
-        explorer.channels,
-        explorer.batch,
-        False,
-        size,
-        tuple(n % m for n, m in zip(size, first.multiple, strict=True)),
-        first,
-        tuple(explorer.ops),
-        first.notes,
-    )
+    return _explored(explorer, first, first.notes)

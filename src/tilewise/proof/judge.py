@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 CERTIFICATE_SECONDS = 20.0
 """The certificate is skipped if it would take longer."""
+CONSTANT = "skipped: the output is constant on noise"
+"""Nothing can be told from an output that never changes."""
 ROUNDING = 1e-5
 """Of the output's range: what may be called rounding, where the walk is clean."""
 
@@ -47,11 +49,14 @@ def gather(runner: Runner, linear: Runner | None, frame: Frame, layout: str, clo
     """Probe and certify a model that the walk calls local."""
     felt: list[Felt] = []
     try:
+        lively = runner.enliven(frame.along(0, frame.small(0)))
         if frame.fixed is None and clock.cost(pixels(frame)) < min(CERTIFICATE_SECONDS, clock.left() / 2):
             felt += cut_noise(runner, frame, layout)
         if linear is not None and clock.cost(pixels(frame)) < clock.left() / 3:
             felt += spread_nan(linear, frame, layout)
-        evidence = Evidence(tuple(felt))
+        evidence = Evidence(tuple(felt), CONSTANT)
+        if not lively:
+            return evidence
         if frame.fixed is None:
             return _certified(evidence, runner, frame, layout, clock)
         found = shift(runner, frame, layout)

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tilewise.receptive import Op, Trace
+    from tilewise.operators import Op, Trace
 
 
 def live_bytes(ops: Sequence[Op], trace: Trace, image: str, output: str) -> float:

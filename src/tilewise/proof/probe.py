@@ -45,13 +45,14 @@ def cut_noise(runner: Runner, frame: Frame, output_layout: str) -> list[Felt]:
         image = runner.noise(frame.along(axis, length + extra), seed=axis)
         whole = runner.run(image)[0]
         for side, start in (("before", extra), ("after", 0)):
-            window = _take(image, axis + 1, start, start + length)
+            window = take(image, axis + 1, start, start + length)
             made = runner.run(window)[0]
             found.append(_compare(frame, axis, side, start, length, made, whole, spatial_axes(output_layout)[axis]))
     return found
 
 
-def _take(array: np.ndarray, axis: int, start: int, stop: int) -> np.ndarray:
+def take(array: np.ndarray, axis: int, start: int, stop: int) -> np.ndarray:
+    """A stretch of one axis."""
     return array[(slice(None),) * axis + (slice(start, stop),)]
 
 
@@ -59,7 +60,7 @@ def _compare(
     frame: Frame, axis: int, side: str, start: int, length: int, made: np.ndarray, whole: np.ndarray, where: int
 ) -> Felt:
     offset = int(start * frame.scale(axis))
-    same = _take(whole, where, offset, offset + made.shape[where])
+    same = take(whole, where, offset, offset + made.shape[where])
     if same.shape != made.shape:
         raise RunError(f"a window gave {made.shape}, the whole {whole.shape}")
     low, high = frame.clean(axis, start, start + length, before=side == "before", after=side == "after")
@@ -112,8 +113,7 @@ def spread_nan(runner: Runner, frame: Frame, output_layout: str) -> list[Felt]:
             continue
         if not np.isfinite(runner.run(image)[0]).all():
             return []
-        for side in ("before", "after"):
-            found.append(_spread(runner, frame, axis, side, extra, image, where))
+        found += [_spread(runner, frame, axis, side, extra, image, where) for side in ("before", "after")]
     return found
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from tilewise.receptive.place import MixedError, axes_of, has_place
-from tilewise.receptive.visit import Note, Op, Trace
+from tilewise.receptive.visit import Note
 from tilewise.receptive.walk import ONE, Reach, Walk, disagreement, only, read, restrict, walk
 
 __all__ = [
     "ONE",
     "MixedError",
     "Note",
-    "Op",
     "Reach",
-    "Trace",
     "Walk",
     "axes_of",
     "disagreement",

@@ -11,17 +11,37 @@ from tilewise.receptive.place import MixedError, Parts, State, has_place, length
 if TYPE_CHECKING:
     from tilewise.receptive.visit import Visit
 
-ROUNDING = frozenset("Elu Selu Celu Softplus Mish Log Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh".split())
+ROUNDING = frozenset(
+    [
+        "Elu",
+        "Selu",
+        "Celu",
+        "Softplus",
+        "Mish",
+        "Log",
+        "Sin",
+        "Cos",
+        "Tan",
+        "Asin",
+        "Acos",
+        "Atan",
+        "Sinh",
+        "Cosh",
+        "Asinh",
+        "Acosh",
+        "Atanh",
+    ]
+)
 """Vectorised by the runtime with another formula for the tail of a row: off by up to 2e-7."""
 UNARY = ROUNDING | frozenset(
     """Relu LeakyRelu Sigmoid Tanh Softsign HardSigmoid HardSwish Gelu Erf Clip ThresholdedRelu Abs Neg Exp Sqrt
     Reciprocal Floor Ceil Round Sign Not IsNaN IsInf Cast Identity Dropout Shrink BitwiseNot QuantizeLinear
-    DequantizeLinear BatchNormalization Swish""".split()
+    DequantizeLinear BatchNormalization Swish""".split()  # noqa: SIM905 - a list of names reads better as a line
 )
 """One number in, one out; further inputs are constants."""
 MEETING = frozenset(
     """Add Sub Mul Div Pow Mod Max Min Sum Mean And Or Xor Equal Greater Less GreaterOrEqual LessOrEqual Where
-    BitShift BitwiseAnd BitwiseOr BitwiseXor PRelu""".split()
+    BitShift BitwiseAnd BitwiseOr BitwiseXor PRelu""".split()  # noqa: SIM905 - a list of names reads better as a line
 )
 """Several tensors that meet index by index, broadcast."""
 
@@ -44,7 +64,7 @@ def meet(visit: Visit) -> list[State]:
     """Broadcast from the right; a constant must not vary along space."""
     rank = len(visit.made())
     made: State = ((),) * rank
-    for index, state in enumerate(visit.states):
+    for state in visit.states:
         if state is not None:
             made, clash = unite_states(made, ((),) * (rank - len(state)) + state)
             if clash:

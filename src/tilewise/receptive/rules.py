@@ -55,11 +55,8 @@ def _table() -> dict[str, Rule]:
         ("LRN", mixing.normalize_channels),
         ("CumSum", mixing.cumulate),
         ("DynamicQuantizeLinear", mixing.quantize_dynamically),
-        (
-            "ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp "
-            "ReduceSumSquare",
-            mixing.reduce,
-        ),
+        ("ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2", mixing.reduce),
+        ("ReduceLogSum ReduceLogSumExp ReduceSumSquare", mixing.reduce),
         ("ArgMax ArgMin", mixing.argument),
         ("GlobalAveragePool GlobalMaxPool GlobalLpPool", mixing.pool_globally),
         ("TopK", mixing.top),

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from tilewise.receptive.place import MixedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import numpy as np
 
+    from tilewise.operators import Op, Trace
     from tilewise.receptive.place import State
 
 Kind = Literal["rounding", "dependent", "unproven"]
@@ -31,34 +30,6 @@ class Note:
 
     def __str__(self) -> str:
         return f"{self.node}: {self.why}"
-
-
-@dataclass(frozen=True, slots=True)
-class Op:
-    """An operator of the graph."""
-
-    kind: str
-    """Its type; with ``domain::`` before it if it is no standard one."""
-    name: str
-    """Its name, or its first output's."""
-    inputs: tuple[str, ...]
-    """Names of tensors; empty for one that is left out."""
-    outputs: tuple[str, ...]
-    """Names of tensors."""
-    attributes: Mapping[str, Any]
-    """Plain Python values; tensors and subgraphs as they are."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trace:
-    """One run of the graph at one size."""
-
-    sizes: tuple[int, ...]
-    """The image, in spatial order."""
-    shapes: Mapping[str, tuple[int, ...]]
-    """Of every tensor."""
-    values: Mapping[str, np.ndarray]
-    """Of every tensor that does not depend on pixels."""
 
 
 @dataclass(slots=True)

@@ -15,10 +15,12 @@ import numpy as np
 
 from tilewise.receptive.place import MixedError, Part, Place, State, plain, spatial
 from tilewise.receptive.rules import LOST, RULES, VALUED
-from tilewise.receptive.visit import Note, Op, Trace, Visit
+from tilewise.receptive.visit import Note, Visit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from tilewise.operators import Op, Trace
 
 
 ONE = Fraction(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tilewise.receptive import Op
+from tilewise.operators import Op
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 SWALLOWING = frozenset(
     """Relu LeakyRelu PRelu Elu Selu Celu Sigmoid Tanh Softplus Softsign HardSigmoid HardSwish Mish Gelu Erf Clip
     ThresholdedRelu Abs Neg Exp Log Sqrt Reciprocal Floor Ceil Round Sign Softmax LogSoftmax Dropout Swish
-    BatchNormalization Shrink LRN""".split()
+    BatchNormalization Shrink LRN""".split()  # noqa: SIM905 - a list of names reads better as a line
 )
 """They stop a NaN, or make one of their own; identity in the copy."""
 WEIGHTED = {"Conv": 1, "ConvTranspose": 1, "Gemm": 1, "MatMul": 1}
@@ -83,4 +83,5 @@ def _positive(value: np.ndarray, kind: str) -> np.ndarray:
     axes = tuple(range(1, value.ndim)) if kind == "Conv" else (0,)
     if kind == "ConvTranspose":
         axes = (0, *range(2, value.ndim))
-    return (made / made.sum(axis=axes, keepdims=True)).astype(value.dtype)
+    scaled: np.ndarray = (made / made.sum(axis=axes, keepdims=True)).astype(value.dtype)
+    return scaled
