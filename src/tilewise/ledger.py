@@ -12,14 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from tilewise.errors import OutputError
-from tilewise.record import Stamp, differences, folder_of, read_stamp, write_json, write_stamp
+from tilewise.record import Stamp, folder_of, read_stamp, write_json, write_stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     import numpy as np
-
-__all__ = ["STATES", "Counts", "Ledger", "State", "differences", "read_stamp"]
 
 State = Literal["pending", "done", "skipped", "failed"]
 """Of a block; its place in the list is what is stored."""

@@ -191,6 +191,8 @@ def _read_level(dataset: Any, ndim: int, common: tuple[tuple[float, ...], tuple[
 def _read_transforms(entry: Mapping[str, Any], ndim: int, where: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
     found = {"scale": (1.0,) * ndim, "translation": (0.0,) * ndim}
     transforms = entry.get("coordinateTransformations") or ()
+    if not isinstance(transforms, Sequence):
+        raise _broken(where, f"coordinateTransformations {transforms!r:.60}", "a list")
     for transform in transforms:
         kind = transform.get("type") if isinstance(transform, Mapping) else None
         if kind not in found:
@@ -213,7 +215,8 @@ def _read_channels(attributes: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    # an integer beyond a float's range is none either
+    return isinstance(value, float) or (type(value) is int and abs(value) < 2**63)
 
 
 def _broken(where: str, got: str, expected: str) -> ImageError:

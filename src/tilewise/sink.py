@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tilewise import ngff
 from tilewise.errors import OutputError
-from tilewise.place import check_place, clear, look, sweep
+from tilewise.place import check_place, clear, sweep
 from tilewise.record import Stamp, differences, read_stamp, write_json, write_stamp
 from tilewise.shard import LEVEL, encode_shard
 
@@ -20,21 +20,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from tilewise.geometry import Box, Index
-
-
-__all__ = [
-    "OutputSpec",
-    "arrange",
-    "check",
-    "check_place",
-    "clear",
-    "create",
-    "look",
-    "sweep",
-    "validate",
-    "write",
-]
+    from tilewise.geometry import Index
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,26 +126,6 @@ def check(spec: OutputSpec) -> None:
             f"{wanted}, as this run writes them",
             "Choose another output, or add --overwrite.",
         )
-
-
-def arrange(spec: OutputSpec, box: Box, pixels: np.ndarray, *, spatial: str) -> tuple[Index, np.ndarray]:
-    """From a block's pixels [lead..., c, spatial...] to the output's order of axes: where they start, and they.
-
-    Args:
-        spec: the output.
-        box: the block's place over leading and spatial axes.
-        pixels: the block; its axis of channels falls away if the output has none.
-        spatial: the model's axes, yx or zyx.
-    """
-    lead = "".join(axis for axis in "tz" if axis in spec.axes and axis not in spatial)
-    order = f"{lead}c{spatial}"
-    if pixels.ndim != len(order):
-        raise ValueError(f"pixels of {pixels.ndim} axes where {order} were expected")
-    start = dict(zip(lead + spatial, box.start, strict=True)) | {"c": 0}
-    if "c" not in spec.axes:
-        pixels = pixels.squeeze(order.index("c"))
-        order = order.replace("c", "")
-    return tuple(start[axis] for axis in spec.axes), pixels.transpose([order.index(axis) for axis in spec.axes])
 
 
 def write(spec: OutputSpec, start: Index, pixels: np.ndarray) -> None:
