@@ -61,7 +61,7 @@ def _started(pid: int) -> float | None:
 
 
 def _started_elsewhere(pid: int) -> float | None:
-    import psutil  # type: ignore[import-untyped]
+    import psutil
 
     try:
         process = psutil.Process(pid)

@@ -76,12 +76,13 @@ def choose(shape: Index, model: ModelSpec, cut: Cut, budget: int, bytes_per_pixe
 def cut_axis(size: int, tile: int, halo: int, model: ModelSpec, axis: int) -> Axis:
     """The cut of one axis; a tile that reaches over the image is clipped, or kept where the model's size is fixed."""
     lead, trail, multiple = model.lead[axis], model.trail[axis], model.multiple[axis]
-    scale = model.scale[axis]
+    lost, scale = lead + trail, model.scale[axis]
+    if model.fixed_size is None:
+        # the smallest length on the model's grid that covers the image
+        tile = min(tile, size + (tile - lost - size) % multiple + lost)
     whole = Axis(size=size, tile=tile, multiple=multiple, before=lead, after=trail, lead=lead, trail=trail, scale=scale)
     if whole.whole:
         return whole
-    if model.fixed_size is None and tile >= whole.padded + lead + trail:
-        return replace(whole, tile=whole.padded + lead + trail)
     before = lead + round_up(max(halo - lead, 0), multiple)
     return replace(whole, before=before, after=max(halo, trail))
 

@@ -86,13 +86,13 @@ def choose_corner(found: Image, step: int, edges: tuple[tuple[int, ...], ...]) -
         step: how many times smaller.
         edges: where cores begin, per axis.
     """
-    reach = 64 // step
+    reach = max(64 // step, 1)
 
     def amount(place: tuple[int, int]) -> float:
         y, x = (starts[k] // step for starts, k in zip(edges, place, strict=True))
         return float(found[max(y - reach, 0) : y + reach, max(x - reach, 0) : x + reach].mean())
 
-    rows, columns = (range(min(1, len(starts) - 1), max(len(starts) - 1, 1)) for starts in edges)
+    rows, columns = (range(min(1, len(starts) - 1), len(starts)) for starts in edges)
     return max(((i, j) for i in rows for j in columns), key=amount)
 
 

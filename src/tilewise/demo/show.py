@@ -176,14 +176,15 @@ def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
 
 
 def _regions(grid: Grid) -> list[Box]:
-    """What is run untiled: a corner of the image, and a square around a core's corner near its middle."""
-    shape = grid.shape
-    size = tuple(min(REGION, n) for n in shape)
+    """What is run untiled: the first and the last corner of the image, and a square around where cores meet inside."""
+    size = tuple(min(REGION, n) for n in grid.shape)
     middle = grid.core(tuple(n // 2 for n in grid.counts)).start
-    start = tuple(min(max(c - n // 2, 0), m - n) for c, n, m in zip(middle, size, shape, strict=True))
-    inner = Box(start, tuple(a + n for a, n in zip(start, size, strict=True)))
-    corner = Box((0,) * len(size), size)
-    return [corner] if inner == corner else [corner, inner]
+    starts = (
+        tuple(0 for _ in size),
+        tuple(min(max(c - n // 2, 0), m - n) for c, n, m in zip(middle, size, grid.shape, strict=True)),
+        tuple(m - n for n, m in zip(size, grid.shape, strict=True)),
+    )
+    return [Box(start, tuple(a + n for a, n in zip(start, size, strict=True))) for start in dict.fromkeys(starts)]
 
 
 def _draw(shown: Shown, pair: Pair, agreement: Agreement, blocks: Blocks) -> None:
