@@ -1,5 +1,6 @@
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -482,11 +483,14 @@ def test_a_shard_of_fill_alone_has_no_parts():
     assert len(encode_shard(pixels, (4, 4), (2, 2), 0)) == 2
 
 
-def test_the_check_is_made_once_a_process(tmp_path, monkeypatch):
-    spec = make_spec(tmp_path / "out.zarr")
+@pytest.mark.parametrize("fill", [0.0, float("nan")])
+def test_the_check_is_made_once_a_process(tmp_path, monkeypatch, fill):
+    spec = make_spec(tmp_path / "out.zarr", fill=fill)
     create(spec, {})
     calls = []
     real = sink.check
     monkeypatch.setattr(sink, "check", lambda s: calls.append(s) or real(s))
-    write_all(spec, make_pixels(spec.shape, "float32"))
+    pixels = make_pixels(spec.shape, "float32")
+    for _ in range(2):
+        write_all(pickle.loads(pickle.dumps(spec)), pixels)
     assert len(calls) == 1

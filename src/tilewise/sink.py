@@ -139,7 +139,7 @@ def write(spec: OutputSpec, start: Index, pixels: np.ndarray) -> None:
     Raises:
         ValueError: a write that would share its shard with another and lose pixels.
     """
-    _open_cached(spec)
+    _check_once(spec)
     expected = tuple(min(s, n - a) for a, s, n in zip(start, spec.shard, spec.shape, strict=True))
     if any(a % s or not 0 <= a < n for a, s, n in zip(start, spec.shard, spec.shape, strict=True)):
         raise ValueError(f"write at {start}: not on the grid of shards {spec.shard} of an output of {spec.shape}")
@@ -159,22 +159,24 @@ def validate(path: str) -> None:
     Image.from_zarr(zarr.open_group(path, mode="r"))
 
 
-_open: dict[OutputSpec, Any] = {}
+_checked: dict[str, str] = {}
 _lock = threading.Lock()
 
 
-def _open_cached(spec: OutputSpec) -> None:
-    """Look at the array once a process before the first write into it."""
+def _check_once(spec: OutputSpec) -> None:
+    """Look at the array once a process, before the first write into it."""
+    # not the spec itself: with a fill of NaN it does not equal its own copy
+    key = repr(spec)
     with _lock:
-        if spec not in _open:
+        if key not in _checked:
             check(spec)
-            _open[spec] = True
+            _checked[key] = spec.path
 
 
 def _forget(path: str) -> None:
     with _lock:
-        for spec in [spec for spec in _open if spec.path == path]:
-            del _open[spec]
+        for key in [key for key, out in _checked.items() if out == path]:
+            del _checked[key]
 
 
 def _open_array(spec: OutputSpec) -> Any:

@@ -5,24 +5,19 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tilewise import ngff
 from tilewise.errors import ImageError
 from tilewise.openers.node import Node, is_node, open_folder, read_node
-from tilewise.openers.spec import MISSING, ImageSpec
+from tilewise.openers.pixels import Pixels, open_array
+from tilewise.openers.spec import ImageSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    import numpy as np
-
-    from tilewise.geometry import Box
+    from collections.abc import Sequence
 
 
 def recognize(path: str) -> bool:
@@ -49,7 +44,7 @@ def inspect(path: str, *, axes: str | None, level: int) -> ImageSpec:
         return _inspect_image(group, read_node(group), axes=axes, level=own_level)
     if level != 0:
         raise ImageError(f"--level {level} for the plain array {path}", "level 0, its only one", "Leave --level out.")
-    found = _open_zarr(folder, node.zarr_format)
+    found = open_array(folder, node.zarr_format)
     names = _name_axes(axes, _dimension_names(node), found.ndim, folder)
     return _describe(folder, "", found, node, multiscale=None, axes=names, level=0)
 
@@ -70,57 +65,7 @@ def open_pixels(spec: ImageSpec) -> Pixels:
         )
     place = folder / spec.array_path
     blosc = spec.shards is None and spec.codecs[-1:] in {("blosc",), ("numcodecs.blosc",)}
-    return Pixels(place, _open_zarr(place, spec.zarr_format), spec.shards or spec.chunks, blosc)
-
-
-@dataclass(frozen=True, slots=True)
-class Pixels:
-    """An open array. Safe to use from many threads."""
-
-    folder: Path
-    """The array's folder."""
-    array: Any
-    """zarr.Array."""
-    unit: tuple[int, ...]
-    """What is stored as one file, per axis: a shard, or a chunk where there are none."""
-    blosc: bool
-    """True if each such file is one Blosc buffer."""
-
-    def read(self, selection: tuple[slice | list[int], ...]) -> np.ndarray:
-        """Pixels of a selection in one read, in the array's own axis order and byte order."""
-        import numpy as np
-
-        if all(isinstance(part, slice) for part in selection):
-            return np.asarray(self.array[selection])
-        return np.asarray(self.array.get_orthogonal_selection(selection))
-
-    def stored(self, box: Box) -> Iterator[tuple[str, Box, str | None]]:
-        """What a box touches: key, place and fault of each stored unit; no fault is None."""
-        from tilewise.geometry import Box
-
-        ranges = [range(a // n, -(-b // n)) for a, b, n in zip(box.start, box.stop, self.unit, strict=True)]
-        for place in itertools.product(*ranges):
-            key = self.array.metadata.encode_chunk_key(place)
-            start = tuple(k * n for k, n in zip(place, self.unit, strict=True))
-            whole = Box(start, tuple(a + n for a, n in zip(start, self.unit, strict=True)))
-            yield key, whole.clip(self.array.shape), self._find_fault(key)
-
-    def _find_fault(self, key: str) -> str | None:
-        """What zarr would not notice: it fills an empty shard, and Blosc reads on beyond a chunk that was cut short."""
-        path = self.folder / key
-        try:
-            size = os.stat(path).st_size  # noqa: PTH116  half the time of Path.stat, once a chunk
-        except (FileNotFoundError, NotADirectoryError):
-            return MISSING
-        if size == 0:
-            return "it has no bytes"
-        if not self.blosc:
-            return None
-        with path.open("rb", buffering=0) as file:
-            head = file.read(16)
-        # bytes 12 to 16 of Blosc's header are the length of all, header included
-        expected = int.from_bytes(head[12:16], "little") if len(head) == 16 else 16
-        return None if size == expected else f"it has {size} bytes, Blosc's header says {expected}"
+    return Pixels(place, open_array(place, spec.zarr_format), spec.shards or spec.chunks, blosc)
 
 
 def _find_owner(folder: Path) -> tuple[Path, int] | None:
@@ -158,7 +103,7 @@ def _inspect_image(folder: Path, node: Node, *, axes: str | None, level: int) ->
     inner = read_node(place)
     if inner.kind != "array":
         raise ImageError(f"level {level} of {folder}, {array_path}, is a group", "an array", "Mend the metadata.")
-    found = _open_zarr(place, inner.zarr_format)
+    found = open_array(place, inner.zarr_format)
     names = _name_axes(axes, image.axes, found.ndim, folder)
     return _describe(folder, array_path, found, inner, multiscale=image, axes=names, level=level, group=node)
 
@@ -182,29 +127,6 @@ def _refuse_group(folder: Path, node: Node) -> ImageError:
     held = f" (it holds {shown})" if members else " (it holds none)"
     do = f"Give one of them, for example {folder / example}" if example else "Check the path."
     return ImageError(f"{folder} is {what}{held}", "one image or one array", do)
-
-
-def _open_zarr(folder: Path, zarr_format: int) -> Any:
-    """Open an array and refuse pixels that no model takes."""
-    import zarr
-    from zarr.storage import LocalStore
-
-    try:
-        found = zarr.open_array(LocalStore(folder, read_only=True), mode="r", zarr_format=zarr_format)
-        dtype = found.dtype
-    except Exception as error:
-        raise ImageError(
-            f"the array {folder} cannot be opened ({_first_line(error)})",
-            "metadata and codecs that zarr-python knows",
-            "Install the codec that it names, or write the image again.",
-        ) from error
-    if dtype.kind not in "biuf" or dtype.itemsize > 8:
-        raise ImageError(
-            f"{folder} has pixels of type {dtype}", "integers, floats or booleans", "Convert the image first."
-        )
-    if 0 in found.shape:
-        raise ImageError(f"{folder} is empty, its shape is {found.shape}", "at least one pixel", "Check the image.")
-    return found
 
 
 def _dimension_names(node: Node) -> str | None:
@@ -294,8 +216,3 @@ def _fingerprint(metadata: Mapping[str, Any], array_path: str, ome: object) -> s
     """Attributes of the array are left out: notes that users add do not change a pixel."""
     content = json.dumps([metadata, array_path, ome], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(content.encode()).hexdigest()
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
-    return text[0][:200] if text else type(error).__name__
