@@ -10,7 +10,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import tilewise
 from tilewise import errors
 from tilewise.errors import ModelError, TilewiseError
 from tilewise.session import check_runtime
@@ -71,7 +70,7 @@ def _memory() -> int:
 
 def _environment() -> dict[str, str]:
     """This one, with our own package first and no threads behind our back."""
-    home = str(Path(tilewise.__file__).parent.parent)
+    home = str(Path(__file__).parent.parent)
     paths = [home, *filter(None, [os.environ.get("PYTHONPATH")])]
     quiet = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **quiet}
