@@ -15,6 +15,7 @@ from tilewise.proof.freedom import same_numbers, takes_batches
 from tilewise.proof.geometry import Frame
 from tilewise.proof.judge import Evidence, gather, judge
 from tilewise.proof.liveness import live_bytes
+from tilewise.proof.probe import spatial_axes
 from tilewise.proof.runner import Clock, Runner, open_graph
 from tilewise.proof.signature import Port, constant_values, declared_size, layouts, pick_image, ports
 from tilewise.spec import Certificate, ModelSpec, Tensor
@@ -70,8 +71,10 @@ def examine(path: Path, settings: Graph, clock: Clock) -> Found:
     splice.prune(model, names)
     explored = explore(model, image, layouts(image, settings.layout), clock)
     choice = choose(explored, names, settings.output_layout)
-    explored = narrow(explored, choice)
     splice.prune(model, [choice.name])
+    if any(reach.extra for reach in choice.reaches):
+        explored, choice = crop(model, image, explored, choice, clock)
+    explored = narrow(explored, choice)
     size = declared_size(image, explored.layout)
     prepared = prepare_graph(model, image, explored, choice, size, clock)
     batch_axis = choice.layout.find("N")
@@ -105,6 +108,14 @@ def _wanted(outputs: tuple[Port, ...], asked: str | None) -> list[str]:
     if asked not in names:
         raise ModelError(f"--output-name {asked}", f"one of the outputs ({', '.join(names)})", "Correct the name.")
     return [asked]
+
+
+def crop(model: ModelProto, image: Port, explored: Explored, choice: Choice, clock: Clock) -> tuple[Explored, Choice]:
+    """Cut off what an output has more than the image times the scale, and explore again."""
+    axes = zip(spatial_axes(choice.layout), choice.reaches, strict=True)
+    splice.crop_output(model, choice.name, {axis: reach.extra for axis, reach in axes if reach.extra})
+    found = explore(model, image, (explored.layout,), clock)
+    return found, choose(found, [choice.name], choice.layout)
 
 
 def narrow(explored: Explored, choice: Choice) -> Explored:

@@ -66,6 +66,8 @@ class Reach:
     """Context in front of a core without which it changes; at least ``lead``."""
     after: int
     """Context behind."""
+    extra: int = 0
+    """Output indices more than the input gives at this step; they have to be cropped before anything is tiled."""
 
 
 def walk(ops: Sequence[Op], image: str, layout: str, trace: Trace, opset: int) -> Walk:
@@ -208,7 +210,10 @@ def _reach(part: Part, size: int) -> Reach:
     if place is None:
         raise MixedError("no place")
     missing = size - part.size * place.step
-    if missing < 0 or missing.denominator != 1:
+    extra = -missing / place.step
+    if extra > 0 and extra.denominator == 1:
+        return Reach(place.step, 0, 0, 0, 0, int(extra))
+    if missing.denominator != 1 or missing < 0:
         raise MixedError(f"{part.size} indices of {place.step} pixels do not lie within {size} pixels")
     lead = int(missing) // 2
     return Reach(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tilewise.splice.graph import bake, declare_outputs, free, image_names, numbers, operators, prune
+from tilewise.splice.graph import bake, crop_output, declare_outputs, free, image_names, numbers, operators, prune
 from tilewise.splice.linear import linearise
 from tilewise.splice.tracing import TracePlan, expose
 from tilewise.splice.transposed import unfold_transposed
@@ -10,6 +10,7 @@ from tilewise.splice.transposed import unfold_transposed
 __all__ = [
     "TracePlan",
     "bake",
+    "crop_output",
     "declare_outputs",
     "expose",
     "free",
