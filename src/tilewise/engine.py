@@ -6,12 +6,13 @@ import contextlib
 import json
 import time
 import uuid
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tilewise import place, sink, stats, task
 from tilewise.cluster import connect, dashboard
-from tilewise.errors import TilewiseError
+from tilewise.errors import StoppedError, TilewiseError
 from tilewise.events import Advanced, Ended, Noted, Started, tell
 from tilewise.ledger import Ledger
 from tilewise.lock import acquire
@@ -173,15 +174,15 @@ class _Run:
         begin, done, state = time.monotonic(), 0, stats.start(request)
         for _ in range(request.passes):
             merged = stats.Partial()
-            wave = drive(
-                self.client, task.survey_block, "survey", range(boxes.total), (self.job.run, state), attempts=ATTEMPTS
-            )
-            for landed in wave:
-                if landed.error is not None:
-                    raise landed.error
-                merged = stats.merge(merged, landed.result)
-                done += 1
-                tell(self.observers, Advanced("statistics", done, 0, f"box {landed.number}"))
+            arguments = (self.job.run, state)
+            wave = drive(self.client, task.survey_block, "survey", range(boxes.total), arguments, attempts=ATTEMPTS)
+            with closing(wave):
+                for landed in wave:
+                    if landed.error is not None:
+                        raise StoppedError(f"statistics of the image: {_cause(landed.error)}") from landed.error
+                    merged = stats.merge(merged, landed.result)
+                    done += 1
+                    tell(self.observers, Advanced("statistics", done, 0, f"box {landed.number}"))
             state = stats.advance(request, state, merged)
         tell(self.observers, Ended("statistics", time.monotonic() - begin))
         return stats.finish(request, state)
