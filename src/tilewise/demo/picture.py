@@ -211,4 +211,4 @@ def _draw_legend(pen: ImageDraw) -> None:
         pen.text((x + 24, row), text, DIM, letters)
         x += 50 + round(pen.textlength(text, letters))
     pen.text((24, 956), "Generated tissue and a network trained on such: for demonstration only.", DIM, letters)
-    pen.text((TILE.start[1], 956), "The same cells on both sides of a seam: tiled equals untiled.", DIM, letters)
+    pen.text((TILE.start[1], 956), "Four tiles meet here: outlines run across the seams.", DIM, letters)
