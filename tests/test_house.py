@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+import tomllib
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -321,3 +322,17 @@ def test_an_exception_for_length_only_shrinks(tmp_path):
     assert find_long(read_tables(SMALL + "| `low.py` | 260 |\n| `top.py` | 300 |\n"), rooms) == [
         "top.py is called too long, and is not"
     ]
+
+
+def test_the_lock_belongs_to_the_project_and_to_the_public_index():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lock = tomllib.loads((ROOT / "uv.lock").read_text())
+    own = next(package for package in lock["package"] if package["name"] == project["name"])
+    asked = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
+    locked = own["metadata"]["requires-dist"]
+    assert {re.split(r"[^A-Za-z0-9-]", one)[0] for one in asked} == {one["name"] for one in locked}
+    assert {one["source"]["registry"] for one in lock["package"] if one is not own} == {"https://pypi.org/simple"}
+    files = [file for one in lock["package"] for file in [*one.get("wheels", ()), *filter(None, [one.get("sdist")])]]
+    assert files
+    assert all(file["url"].startswith("https://files.pythonhosted.org/") for file in files)
+    assert all(file["hash"].startswith("sha256:") for file in files)
