@@ -21,7 +21,6 @@ from tilewise.ledger import Ledger
 from tilewise.lock import acquire
 from tilewise.place import check_place, clear, look, sweep
 from tilewise.record import Stamp, read_stamp, write_stamp
-from tilewise.shard import encode_shard
 from tilewise.sink import OutputSpec, create, validate, write
 
 
@@ -155,25 +154,26 @@ def test_nan_may_be_the_fill(tmp_path):
     assert np.isnan(read(spec)[...]).all()
 
 
-def test_a_shard_is_one_file_written_once_and_nothing_read(tmp_path):
+def test_a_shard_is_one_file_written_once(tmp_path):
+    spec = make_spec(tmp_path / "out.zarr")
+    create(spec, {})
+    pixels = make_pixels(spec.shape, "float32")
+    renamed = []
+    real = os.replace
+    with mock.patch.object(os, "replace", lambda a, b: renamed.append(b) or real(a, b)):
+        with mock.patch.object(Path, "replace", lambda a, b: renamed.append(b) or real(a, b)):
+            write(spec, (0, 0, 0), pixels[:, :16, :32])
+    assert [Path(name).name for name in renamed] == ["0"]
+    np.testing.assert_array_equal(read(spec)[:, :16, :32], pixels[:, :16, :32])
+
+
+def test_a_damaged_shard_does_not_stop_its_own_repair(tmp_path):
     spec = make_spec(tmp_path / "out.zarr")
     create(spec, {})
     pixels = make_pixels(spec.shape, "float32")
     write(spec, (0, 0, 0), pixels[:, :16, :32])
-    # what stood there before does not matter, not even if it is garbage
     (spec.array / "c/0/0/0").write_bytes(b"torn")
-    opened = []
-    real = Path.open
-
-    def spy(self, mode="r", *args, **options):
-        opened.append((self.name, mode))
-        return real(self, mode, *args, **options)
-
-    with mock.patch.object(Path, "open", spy):
-        write(spec, (0, 0, 0), pixels[:, :16, :32])
-    ((name, mode),) = opened
-    assert name.endswith(".partial")
-    assert mode == "wb"
+    write(spec, (0, 0, 0), pixels[:, :16, :32])
     np.testing.assert_array_equal(read(spec)[:, :16, :32], pixels[:, :16, :32])
     # a block that is all fill now takes the old shard away
     write(spec, (0, 0, 0), np.zeros((2, 16, 32), "float32"))
@@ -475,12 +475,13 @@ def test_a_stamp_of_another_format_is_said(tmp_path):
         look(str(tmp_path))
 
 
-def test_a_shard_of_fill_alone_has_no_parts():
-    assert encode_shard(np.zeros((3, 3), "uint8"), (4, 4), (2, 2), 0) is None
-    # one chunk with pixels, three without, and the index
-    pixels = np.zeros((3, 3), "uint8")
-    pixels[0, 0] = 1
-    assert len(encode_shard(pixels, (4, 4), (2, 2), 0)) == 2
+def test_a_shard_of_fill_alone_is_not_stored(tmp_path):
+    spec = make_spec(tmp_path / "out.zarr", shape=(2, 16, 32), shard=(2, 16, 32), chunk=(2, 16, 32))
+    create(spec, {})
+    write_all(spec, np.ones(spec.shape, "float32"))
+    write_all(spec, np.zeros(spec.shape, "float32"))
+    assert not (spec.array / "c").exists() or not listing(spec.array / "c")
+    assert (read(spec)[...] == 0).all()
 
 
 @pytest.mark.parametrize("fill", [0.0, float("nan")])

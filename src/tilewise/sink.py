@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 import threading
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tilewise import ngff
 from tilewise.errors import OutputError
 from tilewise.place import check_place, clear, sweep
 from tilewise.record import Stamp, differences, read_stamp, write_json, write_stamp
-from tilewise.shard import LEVEL, encode_shard
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,6 +19,10 @@ if TYPE_CHECKING:
     import numpy as np
 
     from tilewise.geometry import Index
+
+
+LEVEL = 3
+"""zstd's level."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +141,7 @@ def write(spec: OutputSpec, start: Index, pixels: np.ndarray) -> None:
     Raises:
         ValueError: a write that would share its shard with another and lose pixels.
     """
-    _check_once(spec)
+    array = _open_once(spec)
     expected = tuple(min(s, n - a) for a, s, n in zip(start, spec.shard, spec.shape, strict=True))
     if any(a % s or not 0 <= a < n for a, s, n in zip(start, spec.shard, spec.shape, strict=True)):
         raise ValueError(f"write at {start}: not on the grid of shards {spec.shard} of an output of {spec.shape}")
@@ -147,8 +149,16 @@ def write(spec: OutputSpec, start: Index, pixels: np.ndarray) -> None:
         raise ValueError(f"write of {pixels.shape} at {start}: not the whole shard, which has {expected} there")
     if pixels.dtype.name != spec.dtype:
         raise ValueError(f"write of {pixels.dtype.name} into an output of {spec.dtype}: convert first")
-    place = [str(a // s) for a, s in zip(start, spec.shard, strict=True)]
-    _put(spec.array.joinpath("c", *place), encode_shard(pixels, spec.shard, spec.chunk, spec.fill, LEVEL))
+    region = tuple(slice(a, a + n) for a, n in zip(start, expected, strict=True))
+    stored = spec.array.joinpath("c", *(str(a // s) for a, s in zip(start, spec.shard, strict=True)))
+    try:
+        array[region] = pixels
+    except ValueError:
+        # zarr reads a shard that is there before it replaces it: a damaged one must not stop its own repair
+        if not stored.exists():
+            raise
+        stored.unlink()
+        array[region] = pixels
 
 
 def validate(path: str) -> None:
@@ -159,32 +169,33 @@ def validate(path: str) -> None:
     Image.from_zarr(zarr.open_group(path, mode="r"))
 
 
-_checked: dict[str, str] = {}
+_open: dict[str, tuple[str, Any]] = {}
 _lock = threading.Lock()
 
 
-def _check_once(spec: OutputSpec) -> None:
-    """Look at the array once a process, before the first write into it."""
+def _open_once(spec: OutputSpec) -> Any:
+    """The array, opened and looked at once a process, before the first write into it."""
     # not the spec itself: with a fill of NaN it does not equal its own copy
     key = repr(spec)
     with _lock:
-        if key not in _checked:
+        if key not in _open:
             check(spec)
-            _checked[key] = spec.path
+            _open[key] = (spec.path, _open_array(spec, mode="r+"))
+        return _open[key][1]
 
 
 def _forget(path: str) -> None:
     with _lock:
-        for key in [key for key, out in _checked.items() if out == path]:
-            del _checked[key]
+        for key in [key for key, (out, _) in _open.items() if out == path]:
+            del _open[key]
 
 
-def _open_array(spec: OutputSpec) -> Any:
+def _open_array(spec: OutputSpec, *, mode: Literal["r", "r+"] = "r") -> Any:
     import zarr
     from zarr.storage import LocalStore
 
     try:
-        return zarr.open_array(LocalStore(spec.array, read_only=True), mode="r", zarr_format=3)
+        return zarr.open_array(LocalStore(spec.array, read_only=mode == "r"), mode=mode, zarr_format=3)
     except Exception as error:
         raise OutputError(
             f"{spec.array} cannot be opened ({type(error).__name__})", "the output that was set up", "Run again."
@@ -223,19 +234,3 @@ def _create_group(spec: OutputSpec) -> None:
 def _write_group(folder: Path, attributes: Mapping[str, Any]) -> None:
     if not (folder / "zarr.json").exists():
         write_json(folder / "zarr.json", {"zarr_format": 3, "node_type": "group", "attributes": attributes})
-
-
-def _put(path: Path, parts: list[bytes] | None) -> None:
-    """Replace a file in one step; no parts, no file."""
-    if parts is None:
-        path.unlink(missing_ok=True)
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
-    try:
-        with part.open("wb") as file:
-            file.writelines(parts)
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
