@@ -45,6 +45,8 @@ class Result:
     """NaN pixels of the input, over the cores."""
     inf: int
     """Infinite pixels of the input, over the cores."""
+    missing: int
+    """Chunks of the image that are not stored and were read as fill."""
     failures: tuple[dict[str, Any], ...]
     """The first failed blocks and their causes."""
 
@@ -56,6 +58,7 @@ class Result:
         parts = [f"{self.done:,} of {self.blocks:,} blocks done"]
         parts += [f"{self.skipped:,} skipped"] * bool(self.skipped)
         parts += [f"{self.failed:,} failed"] * bool(self.failed)
+        parts += [f"{self.missing:,} chunks of the image not stored, read as fill"] * bool(self.missing)
         parts += [f"{self.nan:,} NaN and {self.inf:,} infinite pixels"] * bool(self.nan or self.inf)
         ran = ", ".join(f"{name}: {count:,} blocks" for name, count in sorted(self.providers.items()))
         lines = [f"{self.output}: {self.state}, {', '.join(parts)}, {self.seconds:.1f} s"]
@@ -78,6 +81,8 @@ class Tally:
     """Worker seconds by stage."""
     peak_memory: int = 0
     """Largest resident size of any worker, in bytes."""
+    missing: int = 0
+    """Chunks of the image that are not stored and were read as fill."""
 
     @classmethod
     def load(cls, path: str) -> Tally:
@@ -92,6 +97,7 @@ class Tally:
         self.providers[outcome.provider] = self.providers.get(outcome.provider, 0) + 1
         for stage, seconds in outcome.seconds.items():
             self.stages[stage] = self.stages.get(stage, 0.0) + seconds
+        self.missing += outcome.missing
         self.peak_memory = max(self.peak_memory, outcome.peak_memory)
 
     def save(self, seconds: float) -> None:
@@ -137,6 +143,7 @@ def _result(book: Ledger, *, running: bool) -> Result:
         peak_memory=tally.peak_memory,
         nan=counts.nan,
         inf=counts.inf,
+        missing=tally.missing,
         failures=tuple(book.failures),
     )
 

@@ -54,7 +54,13 @@ class Cut:
         for option, value in (("--tile", self.tile), ("--block", self.block)):
             numbers = value if isinstance(value, tuple) else (value,)
             if any(isinstance(n, int) and n < 1 for n in numbers):
-                raise SettingError(f"{option} {value}", "a size of at least 1 pixel", f"Give {option} auto or a size.")
+                given = ",".join(map(str, numbers))
+                raise SettingError(f"{option} {given}", "a size of at least 1 pixel", f"Give {option} auto or a size.")
+        shared = self.overlap if isinstance(self.overlap, tuple) else (self.overlap or 0,)
+        if any(n < 0 for n in shared):
+            raise SettingError(
+                f"--overlap {','.join(map(str, shared))}", "no negative number", "Give pixels, or leave --overlap out."
+            )
         if isinstance(self.batch, int) and self.batch < 1:
             raise SettingError(f"--batch {self.batch}", "at least 1 tile", "Give --batch auto or a number of tiles.")
 
@@ -103,8 +109,10 @@ class Normalization:
                 "them only with --normalize fixed",
                 "Add --normalize fixed, or leave them out.",
             )
-        if any(s == 0 for s in self.std):
-            raise SettingError(f"--std {self.std}", "no zero among them", "Give the standard deviations of training.")
+        # written so that what is not a number is refused too
+        if not all(s > 0 for s in self.std):
+            given = ",".join(f"{s:g}" for s in self.std)
+            raise SettingError(f"--std {given}", "numbers above 0", "Give the standard deviations of training.")
 
     @property
     def needs_statistics(self) -> bool:
@@ -186,7 +194,7 @@ class Machine:
         if self.device not in {"auto", "cpu", "cuda"} and not (
             self.device.startswith("cuda:") and self.device[5:].isdigit()
         ):
-            raise SettingError(f"--device {self.device}", "auto, cpu, cuda or cuda:N", "Run `tilewise doctor`.")
+            raise SettingError(f"--device {self.device}", "auto, cpu, cuda or cuda:N", "Name one, or use auto.")
         for option, value in (("--workers", self.workers), ("--threads", self.threads)):
             if isinstance(value, int) and value < 1:
                 raise SettingError(f"{option} {value}", "at least 1", f"Give {option} auto or a number.")
@@ -204,8 +212,8 @@ class Behaviour:
 
     nan: Literal["keep", "error"] = "keep"
     """NaN and infinite pixels of the input: counted and kept, or their block fails."""
-    missing: Literal["error", "fill"] = "error"
-    """Chunks that the source does not have: an error, or the fill value, as zarr means it."""
+    missing: Literal["error", "fill"] = "fill"
+    """Chunks that the image does not have: the fill value, as zarr means it (and counted), or an error."""
     overwrite: bool = False
     """Replace an output that carries tilewise's record."""
 

@@ -148,6 +148,10 @@ class Source:
             found = found.take([wanted.index(k) for k in channels], axis=len(self.lead))
         return np.ascontiguousarray(found, dtype=np.dtype(self.spec.dtype))
 
+    def region(self, lead_box: Box, channels: tuple[int, ...], spatial_box: Box) -> Box:
+        """The smallest box around what ``read`` would read, in the array's own axis order."""
+        return self._region(self._select(lead_box, channels, spatial_box))
+
     def _select(self, lead_box: Box, channels: tuple[int, ...], spatial_box: Box) -> dict[str, slice | list[int]]:
         lengths = dict(zip(self.lead + "c" + self.spatial, self.shape, strict=True))
         if not channels or any(not 0 <= k < lengths["c"] for k in channels):
@@ -177,7 +181,7 @@ class Source:
         return Box(tuple(start for start, _ in ends), tuple(stop for _, stop in ends))
 
 
-def missing_chunks(spec: ImageSpec, region: Box | None = None) -> list[str]:
+def missing_chunks(spec: ImageSpec, region: Box | None = None, *, begun: bool = False) -> list[str]:
     """Keys of the chunks, or shards, that a region touches and the store does not have.
 
     Zarr reads them as fill. It costs one look at the file system a chunk, nothing is read.
@@ -185,9 +189,15 @@ def missing_chunks(spec: ImageSpec, region: Box | None = None) -> list[str]:
     Args:
         spec: the image.
         region: a box in the image's own axis order; all of it if not given.
+        begun: only those whose first pixel lies in the region, so that a partition counts each once.
     """
     region = region or Box((0,) * len(spec.shape), spec.shape)
-    return [key for key, _, fault in _open_cached(spec).stored(region) if fault == MISSING]
+
+    def wanted(place: Box) -> bool:
+        return not begun or all(a >= b for a, b in zip(place.start, region.start, strict=True))
+
+    stored = _open_cached(spec).stored(region)
+    return [key for key, place, fault in stored if fault == MISSING and wanted(place)]
 
 
 def _open_cached(spec: ImageSpec) -> Pixels:

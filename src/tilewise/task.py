@@ -16,7 +16,7 @@ from tilewise.block import count_odd, process, show
 from tilewise.errors import ImageError, RuntimeMissingError
 from tilewise.geometry import Axis, Blocks, Box, Grid, Index, round_down, round_up, source_box
 from tilewise.session import SessionOptions, cached_session, offers_cuda
-from tilewise.source import Source
+from tilewise.source import Source, missing_chunks
 from tilewise.timing import Clock
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ class Outcome:
     """NaN pixels over the block's cores."""
     inf: int
     """Infinite pixels over the block's cores."""
+    missing: int
+    """Chunks of the image that begin in the cores and are not stored; they were read as fill."""
     provider: str
     """The execution provider that really ran."""
     worker: str
@@ -99,6 +101,8 @@ def predict_block(run: str, number: int) -> Outcome:
     with clock.stage("read"):
         pixels = read(plan, box)
     odd = count_odd(pixels, box, span.core, plan.lead)
+    core = _source(plan).region(*_split(plan, span.core))
+    absent = len(missing_chunks(plan.image, core, begun=True))
     if plan.behaviour.nan == "error" and (odd.nan or odd.inf):
         raise ImageError(
             f"{odd.nan} NaN and {odd.inf} infinite pixels", "finite pixels", "Mend the image, or use --nan keep."
@@ -111,7 +115,7 @@ def predict_block(run: str, number: int) -> Outcome:
         raise InterruptedError("the run was given up")
     with clock.stage("write"):
         sink.write(plan.output, plan.placed_start(span.placed), plan.ordered(result))
-    return Outcome(number, clock.seconds, odd.nan, odd.inf, session.provider, worker_name(), peak_memory())
+    return Outcome(number, clock.seconds, odd.nan, odd.inf, absent, session.provider, worker_name(), peak_memory())
 
 
 def survey_block(run: str, number: int, state: State) -> Partial:
@@ -152,10 +156,17 @@ def survey_boxes(plan: Plan) -> Blocks:
 
 def read(plan: Plan, box: Box) -> np.ndarray:
     """Canonical pixels of a box of the image; lead axes, then space."""
-    source = Source(plan.image, plan.spatial)
-    lead = Box(box.start[: plan.lead], box.stop[: plan.lead])
-    space = Box(box.start[plan.lead :], box.stop[plan.lead :])
-    return source.read(lead, plan.channels, space, missing=plan.behaviour.missing)
+    return _source(plan).read(*_split(plan, box), missing=plan.behaviour.missing)
+
+
+def _source(plan: Plan) -> Source:
+    return Source(plan.image, plan.spatial)
+
+
+def _split(plan: Plan, box: Box) -> tuple[Box, tuple[int, ...], Box]:
+    """A box as a source takes it: lead axes, channels, space."""
+    lead = plan.lead
+    return Box(box.start[:lead], box.stop[:lead]), plan.channels, Box(box.start[lead:], box.stop[lead:])
 
 
 def open_model(job: Job) -> Session:

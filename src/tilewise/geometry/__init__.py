@@ -10,6 +10,7 @@ from tilewise.geometry.blocks import Blocks
 from tilewise.geometry.border import reflect_index, source_box, source_indices
 from tilewise.geometry.box import Box, Index
 from tilewise.geometry.grid import Grid, Span
+from tilewise.geometry.share import Share, share_cores
 
 __all__ = [
     "Axis",
@@ -17,10 +18,12 @@ __all__ = [
     "Box",
     "Grid",
     "Index",
+    "Share",
     "Span",
     "reflect_index",
     "round_down",
     "round_up",
+    "share_cores",
     "source_box",
     "source_indices",
 ]
