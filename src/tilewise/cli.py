@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import signal
 import sys
+import threading
 from collections.abc import Callable  # noqa: TC003 typer reads annotations at run time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
-from tilewise.errors import StoppedError, TilewiseError
+from tilewise.errors import SettingError, StoppedError, TilewiseError
 from tilewise.options import Asked, parse_inputs, with_options
+
+UsageError: Any = typer.BadParameter.__mro__[1]
+"""What typer raises for a wrong command line: click's own or that of a copy of it, depending on typer's version."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,7 +30,7 @@ app = typer.Typer(
 Image = Annotated[str, typer.Argument(metavar="IMAGE", help="A zarr array or OME-Zarr image.")]
 ModelFile = Annotated[str, typer.Argument(metavar="MODEL", help="An ONNX file.")]
 Out = Annotated[str, typer.Argument(metavar="OUT", help="Where the result goes, or lies.")]
-MaybeOut = Annotated[str | None, typer.Argument(metavar="[OUT]", help="Where the result would go.")]
+MaybeOut = Annotated[str | None, typer.Argument(metavar="OUT", help="Where the result would go.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="A line for each block.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only what went wrong.")]
@@ -43,14 +48,13 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(*values, **options)
         except TilewiseError as error:
-            _refuse(error)
+            _refuse(error, as_json=bool(options.get("as_json")))
             raise typer.Exit(2) from None
         except StoppedError as error:
             print(f"tilewise: {error}", file=sys.stderr)
             raise typer.Exit(3) from None
         except KeyboardInterrupt:
-            print("tilewise: interrupted; the same command resumes", file=sys.stderr)
-            raise typer.Exit(130) from None
+            raise typer.Exit(_say_interrupted()) from None
 
     return called
 
@@ -154,7 +158,7 @@ def status(out: Out, *, as_json: Json = False) -> None:
 @app.command()
 @guarded
 def demo(
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where image, result and picture go.")] = Path(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where image, result and picture go.")] = Path(
         "tilewise-demo"
     ),
 ) -> None:
@@ -164,20 +168,54 @@ def demo(
     show(folder)
 
 
-def main() -> None:
-    """The console script."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    app()
+def main(words: list[str] | None = None) -> NoReturn:
+    """The console script; ``words`` are its arguments, those of the process if not given."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _interrupt)
+    words = sys.argv[1:] if words is None else words
+    try:
+        code = app(words, prog_name="tilewise", standalone_mode=False)
+        sys.stdout.flush()
+    except UsageError as error:
+        # without a word typer has printed the help, and has nothing to say
+        if error.format_message():
+            _refuse(_in_our_words(error), as_json="--json" in words)
+        code = 2
+    except (KeyboardInterrupt, typer.Abort):
+        code = _say_interrupted()
+    except BrokenPipeError:
+        # who reads our output has seen enough, as in `tilewise plan ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code or 0)
+
+
+def _in_our_words(error: Any) -> TilewiseError:
+    """A wrong command line as a refusal like any other."""
+    words = " ".join(error.format_message().split()).rstrip(".")
+    command = error.ctx.command_path if error.ctx is not None else "tilewise"
+    return SettingError(words, "a command line as the help describes it", f"See {command} --help.")
 
 
 def _interrupt(number: int, frame: object) -> None:  # noqa: ARG001 what a signal handler gets
     raise KeyboardInterrupt
 
 
-def _refuse(error: TilewiseError) -> None:
-    if "--json" in sys.argv:
-        print(json.dumps({"error": {"got": error.got, "expected": error.expected, "do": error.do}}))
-    print(f"tilewise: {error}", file=sys.stderr)
+def _say_interrupted() -> int:
+    print("tilewise: interrupted; the same command resumes", file=sys.stderr)
+    return 130
+
+
+def _refuse(error: TilewiseError, *, as_json: bool) -> None:
+    told = {name: _one_line(getattr(error, name)) for name in ("got", "expected", "do")}
+    if as_json:
+        print(json.dumps({"error": told}))
+    print(f"tilewise: {TilewiseError(**told)}", file=sys.stderr)
+
+
+def _one_line(text: str) -> str:
+    """A path may hold a line break, and what a library says may hold many."""
+    return " ".join(text.split())
 
 
 def _print(value: Any, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,10 @@ from tilewise.settings import Behaviour, Cut, Graph, Machine, Normalization, Pix
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+WHOLE = "whole numbers of pixels, one or one an axis (64 or 64,256,256)"
+"""What sizes are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,55 +54,68 @@ def _same(flag: str, text: Any) -> Any:  # noqa: ARG001 the face of all parsers
     return text
 
 
-def _numbers(flag: str, text: str, kind: type) -> tuple[Any, ...]:
+def _numbers(flag: str, text: str, kind: type, expected: str) -> tuple[Any, ...]:
     try:
-        return tuple(kind(part) for part in text.split(","))
+        found = tuple(kind(part) for part in text.split(","))
     except ValueError:
-        raise SettingError(
-            f"{flag} {text}", "numbers with commas between them", f"See tilewise run --help for {flag}."
-        ) from None
+        found = ()
+    if not found or not all(map(math.isfinite, found)):
+        raise SettingError(f"{flag} {text}", expected, f"See tilewise run --help for {flag}.")
+    return found
+
+
+def _one(flag: str, text: str, kind: type, expected: str) -> Any:
+    found = _numbers(flag, text, kind, expected)
+    if len(found) > 1:
+        raise SettingError(f"{flag} {text}", expected, f"Give {flag} once, with one number.")
+    return found[0]
 
 
 def _sizes(flag: str, text: str) -> Any:
-    if text == "auto":
-        return text
-    found = _numbers(flag, text, int)
+    return text if text == "auto" else _pixels(flag, text, f"auto or {WHOLE}")
+
+
+def _pixels(flag: str, text: str, expected: str = WHOLE) -> Any:
+    found = _numbers(flag, text, int, expected)
     return found[0] if len(found) == 1 else found
 
 
 def _halo(flag: str, text: str) -> Any:
     if text in {"auto", "exact"}:
         return text
+    expected = f"auto, exact, or {WHOLE}"
+    # a tolerance such as 1e-3 or 0.01; anything else with these letters is no number at all
     if any(mark in text for mark in ".e"):
-        return _numbers(flag, text, float)[0]
-    return _sizes(flag, text)
+        return _one(flag, text, float, expected)
+    return _pixels(flag, text, expected)
 
 
 def _count(flag: str, text: str) -> Any:
-    return text if text == "auto" else _numbers(flag, text, int)[0]
+    return text if text == "auto" else _one(flag, text, int, "auto or a whole number")
 
 
 def _channels(flag: str, text: str) -> Any:
-    return text if text == "all" else _numbers(flag, text, int)
+    return text if text == "all" else _numbers(flag, text, int, "all, or channel numbers with commas between them")
 
 
 def _floats(flag: str, text: str) -> tuple[float, ...]:
-    return _numbers(flag, text, float)
+    return _numbers(flag, text, float, "numbers with commas between them")
 
 
 def _pair(flag: str, text: str) -> tuple[float, ...]:
-    found = _floats(flag, text)
+    expected = "two numbers with a comma between them"
+    found = _numbers(flag, text, float, expected)
     if len(found) != 2:
-        raise SettingError(f"{flag} {text}", "two numbers with a comma between them", f"For example {flag} 0,1")
+        raise SettingError(f"{flag} {text}", expected, f"See tilewise run --help for {flag}.")
     return found
 
 
 def _float(flag: str, text: str) -> float:
-    return _floats(flag, text)[0]
+    return float(_one(flag, text, float, "a number"))
 
 
 def _level(flag: str, text: str) -> int:
-    return int(_numbers(flag, text, int)[0])
+    return int(_one(flag, text, int, "the number of a level"))
 
 
 def _bytes(flag: str, text: str) -> Any:
@@ -106,26 +124,35 @@ def _bytes(flag: str, text: str) -> Any:
     if text == "auto":
         return text
     try:
-        return int(parse_bytes(text))
-    except ValueError:
-        raise SettingError(f"{flag} {text}", "a size such as 4GB", f"For example {flag} 4GB") from None
+        size = int(parse_bytes(text))
+    except (ValueError, OverflowError):
+        size = 0
+    if size < 1:
+        raise SettingError(f"{flag} {text}", "auto, or a size such as 4GB", f"For example {flag} 4GB")
+    return size
 
 
 def parse_inputs(flag: str, texts: list[str]) -> tuple[tuple[str, float], ...]:
     """Further inputs as (name, value) pairs."""
     made = []
     for text in texts:
-        name, mark, value = text.partition("=")
-        if not mark:
-            raise SettingError(f"{flag} {text}", "NAME=VALUE", f"For example {flag} exposure=0.2")
-        made.append((name, _float(flag, value)))
+        name, mark, value = text.rpartition("=")
+        try:
+            number = float(value)
+        except ValueError:
+            mark = ""
+        if not (mark and name):
+            raise SettingError(
+                f"{flag} {text}", "NAME=VALUE, where the value is a number", f"For example {flag} exposure=0.2"
+            )
+        made.append((name, number))
     return tuple(made)
 
 
 OPTIONS = (
     Option("--tile", _sizes, Cut, "tile", "Pixels a side that the model sees: auto, 512, or 64,256,256 (z,y,x)."),
     Option("--halo", _halo, Cut, "halo", "Context on each side of a core: auto, exact, or pixels."),
-    Option("--overlap", _sizes, Cut, "overlap", "Pixels shared by neighbouring tiles: twice the halo."),
+    Option("--overlap", _pixels, Cut, "overlap", "Pixels shared by neighbouring tiles: twice the halo."),
     Option("--blend", _same, Cut, "blend", "How tiles are joined: trim."),
     Option(
         "--block", _sizes, Cut, "block", "Pixels a side of a block, the unit of work and of writing: auto or sizes."
@@ -161,6 +188,22 @@ OPTIONS = (
     Option("--missing", _same, Behaviour, "missing", "Chunks that the image lacks: error, or fill."),
     Option("--overwrite", _same, Behaviour, "overwrite", "Replace an output of an earlier run.", bool),
 )
+
+STATISTICS = ("standardize", "minmax", "percentile")
+"""Normalizations that look at the pixels."""
+
+ONLY_WITH = {
+    "--scope": ("--normalize", STATISTICS),
+    "--stats": ("--normalize", STATISTICS),
+    "--range": ("--normalize", ("minmax",)),
+    "--mean": ("--normalize", ("fixed",)),
+    "--std": ("--normalize", ("fixed",)),
+    "--percentiles": ("--normalize", ("percentile",)),
+    "--clip": ("--normalize", ("percentile",)),
+    "--threshold": ("--output", ("labels",)),
+    "--dtype": ("--output", ("scores",)),
+}
+"""What would be passed over in silence unless another option has one of these values."""
 
 PANELS = {
     Cut: "Cut",
@@ -204,18 +247,39 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def ask(chosen: dict[Option, Any]) -> Asked:
-    """Records from what was typed; what was not keeps its default."""
+    """Records from what was typed; what was not keeps its default.
+
+    Raises:
+        SettingError: a value that cannot be read, or an option that another one leaves without effect.
+    """
     values: dict[type, dict[str, Any]] = {}
-    for option, text in chosen.items():
-        if text is not None and text != []:
-            values.setdefault(option.record, {})[option.field] = option.parse(option.flag, text)
+    given = {option: text for option, text in chosen.items() if text is not None and text != []}
+    for option, text in given.items():
+        values.setdefault(option.record, {})[option.field] = option.parse(option.flag, text)
 
     def made(record: type) -> Any:
         return record(**values.get(record, {}))
 
     if Normalization in values:
         values.setdefault(Pixels, {})["normalization"] = made(Normalization)
-    return Asked(made(Cut), made(Pixels), made(Results), made(Graph), made(Machine), made(Behaviour))
+    asked = Asked(made(Cut), made(Pixels), made(Results), made(Graph), made(Machine), made(Behaviour))
+    told: dict[str, str] = {"--normalize": asked.pixels.normalization.kind, "--output": asked.results.output}
+    for option in given:
+        _require_company(option.flag, told)
+    return asked
+
+
+def _require_company(flag: str, told: dict[str, str]) -> None:
+    """Refuse an option that would have no effect: whoever gives it expects one."""
+    if flag not in ONLY_WITH:
+        return
+    other, values = ONLY_WITH[flag]
+    if told[other] not in values:
+        raise SettingError(
+            f"{flag} with {other} {told[other]}",
+            f"{flag} only with {other} {' or '.join(values)}",
+            f"Add {other} {values[0]}, or leave {flag} out.",
+        )
 
 
 def _name(option: Option) -> str:
