@@ -152,12 +152,17 @@ def _guard(folder: Path) -> Iterator[None]:
     """Let one process at a time look and change; the system opens it when a process dies."""
     place = folder / "lock.guard"
     while True:
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _refused(folder, error) from error
         try:
             file = place.open("a")
         except FileNotFoundError:
             # the last holder tidied the folder away in between
             continue
+        except OSError as error:
+            raise _refused(folder, error) from error
         with file:
             _lock_file(file.fileno())
             with contextlib.suppress(FileNotFoundError):
@@ -165,6 +170,14 @@ def _guard(folder: Path) -> Iterator[None]:
                 if place.stat().st_ino == os.fstat(file.fileno()).st_ino:
                     yield
                     return
+
+
+def _refused(folder: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"output {folder.parent} cannot be written ({error.strerror})",
+        "a folder with the right to write",
+        "Choose another place, or mend its rights.",
+    )
 
 
 def _lock_file(number: int) -> None:

@@ -47,7 +47,7 @@ def check_place(path: str, inputs: Sequence[str] = (), *, overwrite: bool = Fals
         inputs: what is read; the output may neither lie inside of it nor hold it.
         overwrite: said to the user only: what is not tilewise's is refused all the same.
     """
-    out = Path(path).resolve()
+    out = _resolve(path)
     for source in inputs:
         place = Path(source).resolve()
         if out == place or out.is_relative_to(place) or place.is_relative_to(out):
@@ -66,7 +66,39 @@ def check_place(path: str, inputs: Sequence[str] = (), *, overwrite: bool = Fals
             f"a new place, an empty folder or an output of tilewise{which}",
             "Choose another place, or remove it yourself.",
         )
+    _require_writable(path, out)
     return found
+
+
+def _resolve(path: str) -> Path:
+    """The place that a path means; refuses what means none on this machine."""
+    if not path.strip():
+        raise OutputError("an empty path for the output", "a folder to be", "Name one; is a variable of yours unset?")
+    if "://" in path:
+        raise OutputError(
+            f"output {path}, on a store of kind {path.partition('://')[0]}",
+            "a path on this machine",
+            "Write to a disk or a mount, and copy the result.",
+        )
+    try:
+        out = Path(path).resolve()
+        out.exists()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise OutputError(
+            f"output {path!r}, which is no place ({error})", "a folder to be", "Choose another place."
+        ) from error
+    return out
+
+
+def _require_writable(path: str, out: Path) -> None:
+    """Refuse a folder that cannot be made or written, as far as can be told without writing."""
+    base = next(p for p in (out, *out.parents) if os.path.lexists(p))
+    if not base.is_dir():
+        raise OutputError(f"output {path} lies below {base}, a file", "a folder to be", "Choose another place.")
+    if not os.access(base, os.W_OK | os.X_OK):
+        raise OutputError(
+            f"output {path}: {base} cannot be written", "a folder with the right to write", "Choose another place."
+        )
 
 
 def sweep(path: str) -> int:

@@ -12,6 +12,7 @@ from tilewise.geometry import Axis, Blocks, Grid
 from tilewise.memory import Memory, show_bytes, tile_bytes, worker_memory
 from tilewise.model import Model
 from tilewise.normalize import check_numbers, check_types
+from tilewise.place import check_place
 from tilewise.plans import Plan, Setting, lead_axes
 from tilewise.postprocess import check_results, has_channels, output_dtype
 from tilewise.settings import Behaviour, Cut, Graph, Machine, Pixels, Results
@@ -77,7 +78,10 @@ def plan(
     """
     found = open_image(str(image), axes=pixels.axes, level=pixels.level)
     known = model if isinstance(model, Model) else Model(model, graph)
-    made = decide(found, known.spec, cut=cut, pixels=pixels, results=results, machine=machine, behaviour=behaviour)
+    facts = known.spec
+    if out is not None:
+        check_place(str(out), (found.path, facts.path), overwrite=behaviour.overwrite)
+    made = decide(found, facts, cut=cut, pixels=pixels, results=results, machine=machine, behaviour=behaviour)
     if out is None:
         return made
     return _with_output(made, str(out))
@@ -245,6 +249,12 @@ def _memory(model: ModelSpec, blocks: Blocks, weights: Weights, recipe: Recipe, 
 def _require_memory(memory: Memory, crew: Crew, cut: Cut) -> None:
     if memory.total <= crew.memory:
         return
+    if memory.base > crew.memory:
+        raise SettingError(
+            f"a worker needs {show_bytes(memory.base)} for itself alone, before a pixel is read",
+            f"at most {show_bytes(crew.memory)}",
+            "Use more --memory" + (", or fewer --workers." if crew.workers > 1 else "."),
+        )
     if memory.tiles * memory.threads > memory.total // 2:
         help_ = "a smaller --tile" if cut.tile != "auto" else "a smaller --tile or --halo"
     else:

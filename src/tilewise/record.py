@@ -42,9 +42,9 @@ class Stamp:
 def read_stamp(path: str) -> Stamp | None:
     """The stamp of an output; None if it is not tilewise's."""
     folder = folder_of(path)
-    if folder.is_symlink():
-        return None
     try:
+        if folder.is_symlink():
+            return None
         content = json.loads((folder / "zarr.json").read_bytes())
         stamp = content["attributes"][FOLDER]
         version, record, owns = stamp["format"], stamp["record"], tuple(stamp["owns"])
