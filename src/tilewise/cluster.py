@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from tilewise.errors import RuntimeMissingError, SettingError
 
@@ -82,19 +84,36 @@ def _active_client() -> Client | None:
 def _remote(address: str) -> Iterator[Client]:
     from distributed import Client
 
+    _knock(address)
     try:
         client = Client(address, timeout=20, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
-        raise SettingError(
-            f"no scheduler answers at {address} ({error})",
-            "the address of a running Dask scheduler",
-            "Start one with `dask scheduler`, or leave --scheduler out.",
-        ) from error
+        raise _silent(address, error) from error
     try:
         _wait_for_workers(client)
         yield client
     finally:
         client.close()
+
+
+def _knock(address: str) -> None:
+    """Refuse at once where nothing listens: Dask would knock for as long as it may."""
+    place = urlsplit(address if "://" in address else f"tcp://{address}")
+    if place.scheme not in {"tcp", "tls"}:
+        return
+    try:
+        with socket.create_connection((place.hostname, place.port or 8786), timeout=10):
+            return
+    except (OSError, ValueError) as error:
+        raise _silent(address, error) from error
+
+
+def _silent(address: str, error: Exception) -> SettingError:
+    return SettingError(
+        f"no scheduler answers at {address!r} ({error})",
+        "the address of a running Dask scheduler, such as tcp://10.0.0.1:8786",
+        "Start one with `dask scheduler`, or leave --scheduler out.",
+    )
 
 
 def _inside(threads: int) -> Iterator[Client]:

@@ -88,23 +88,27 @@ def execute(made: Plan, model: Model, observers: tuple[Observer, ...] = ()) -> R
     spec = made.output
     inputs = (made.image.path, made.model.path)
     place.check_place(spec.path, inputs, overwrite=made.behaviour.overwrite)
-    for note in made.notes:
-        tell(observers, Noted(note))
     job = Job(uuid.uuid4().hex[:12], made, model.prepared(), made.device)
     machine = made.machine
     with connect(
         scheduler=machine.scheduler, workers=made.workers, threads=made.threads, memory=made.memory_limit
     ) as client:
-        link = dashboard(client)
-        if link is not None:
-            tell(observers, Noted(f"dashboard {link}"))
         job = _hand_out(client, job)
         try:
             with acquire(spec.path, job.run, on_wait=lambda owner, left: _say_waiting(observers, str(owner), left)):
                 sink.create(spec, record_of(made, job.device), inputs=inputs, overwrite=made.behaviour.overwrite)
+                # not before: a refusal is one line
+                for note in (*made.notes, *_links(client)):
+                    tell(observers, Noted(note))
                 return _Run(job, client, observers).go()
         finally:
             _take_back(client, job)
+
+
+def _links(client: Client) -> list[str]:
+    """Where to watch the workers, if Dask's dashboard runs."""
+    link = dashboard(client)
+    return [] if link is None else [f"dashboard {link}"]
 
 
 def _hand_out(client: Client, job: Job) -> Job:
