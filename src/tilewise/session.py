@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -129,6 +130,8 @@ def open_session(model: bytes | Path, options: SessionOptions) -> Session:
     import onnxruntime as ort
 
     ort.set_default_logger_severity(4)
+    if options.device != "cpu" and not offers_cuda():
+        raise _no_device(options, "the installed onnxruntime was built without CUDA")
     try:
         inner = ort.InferenceSession(
             model if isinstance(model, bytes) else str(model), _session_options(options), providers=_providers(options)
@@ -178,12 +181,15 @@ def _no_device(options: SessionOptions, cause: str) -> RuntimeMissingError:
     return RuntimeMissingError(
         f"no session starts on {options.device} ({_first_line(cause)})",
         "a GPU that onnxruntime can use",
-        "Run `tilewise doctor`, install 'tilewise[gpu]', or use --device cpu.",
+        "Install 'tilewise[gpu]' and an NVIDIA driver, or use --device cpu.",
     )
 
 
 def _unloadable(cause: str) -> ModelError:
     line = _first_line(cause)
+    opset = re.search(r"Opset (\d+) .* is till opset (\d+)", cause, re.DOTALL)
+    if opset is not None:
+        line = f"its opset is {opset[1]}, and this onnxruntime takes up to {opset[2]}"
     if "Unsupported model IR version" in cause or "opset" in cause.lower():
         return ModelError(
             f"the model is too new for onnxruntime: {line}",
@@ -200,8 +206,13 @@ def _unloadable(cause: str) -> ModelError:
 
 
 def _first_line(text: str) -> str:
+    """What onnxruntime says, without its own error number, source file and function signature in front."""
     lines = text.strip().splitlines()
-    return lines[0][:300] if lines else "no reason given"
+    if not lines:
+        return "no reason given"
+    line = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", lines[0])
+    line = re.sub(r"^/\S+:\d+ .*?\) (?=[A-Z])", "", line)
+    return line[:300]
 
 
 _cache: dict[tuple[str, SessionOptions], Session] = {}
