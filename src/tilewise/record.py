@@ -20,6 +20,9 @@ FOLDER = "tilewise"
 NOTES = "notes"
 """The part of a record that informs (times, host) and is never compared."""
 
+SAMPLE = "sample"
+"""The part of a record that tells images apart: chunks by key. One that was mended does not make another image."""
+
 FORMAT = 1
 """Version of what lies in the group."""
 
@@ -79,7 +82,7 @@ def write_json(path: Path, content: object) -> None:
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """What of a record is not as it was, one readable line a field; notes are not compared."""
     before, after = _flatten(old), _flatten(new)
-    lines = []
+    lines = _compare_samples(old, new)
     for key in dict.fromkeys([*before, *after]):
         a, b = before.get(key, "not recorded"), after.get(key, "not recorded")
         if a == b:
@@ -94,11 +97,22 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _compare_samples(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """A line if most of the chunks that both looked at are others."""
+    images = (record.get("image") for record in (old, new))
+    before, after = (image.get(SAMPLE, {}) if isinstance(image, dict) else {} for image in images)
+    both = before.keys() & after.keys()
+    changed = sum(before[key] != after[key] for key in both)
+    if 2 * changed <= len(both):
+        return []
+    return [f"image: other pixels (in {changed} of {len(both)} chunks that were looked at)"]
+
+
 def _flatten(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     # through JSON, as the old one went: tuples become lists
     for key, value in (record if prefix else json.loads(json.dumps(record))).items():
-        if not prefix and key == NOTES:
+        if key == (SAMPLE if prefix else NOTES):
             continue
         if isinstance(value, dict) and value:
             flat |= _flatten(value, f"{prefix}{key}.")

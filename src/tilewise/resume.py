@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from tilewise.record import NOTES
+from tilewise.record import NOTES, SAMPLE
+from tilewise.source import sample_pixels
 from tilewise.versions import versions
 
 if TYPE_CHECKING:
@@ -19,7 +20,12 @@ def record_of(plan: Plan, device: str) -> dict[str, Any]:
     """All that fixes the pixels of an output, and notes that inform but are never compared."""
     image, model, recipe, known = plan.image, plan.model, plan.recipe, versions()
     return {
-        "image": {"fingerprint": image.fingerprint, "level": image.level, "axes": image.axes},
+        "image": {
+            "fingerprint": image.fingerprint,
+            "level": image.level,
+            "axes": image.axes,
+            SAMPLE: sample_pixels(image),
+        },
         "model": {
             "sha256": model.sha256,
             "output_name": model.output_name,

@@ -24,6 +24,9 @@ LEAD = "tz"
 KEPT = 16
 """Open images kept in a process."""
 
+SAMPLED = 16
+"""Stored units that are looked at when images are told apart."""
+
 
 class Pixels(Protocol):
     """What an opener gives: an array that is read by selections."""
@@ -33,6 +36,9 @@ class Pixels(Protocol):
 
     def stored(self, box: Box) -> Iterator[tuple[str, Box, str | None]]:
         """Key and place of each stored unit that a box touches, and its fault: ``MISSING``, another, or None."""
+
+    def sample(self, count: int) -> dict[str, str]:
+        """Digests of a few stored units, by key."""
 
 
 class Opener(Protocol):
@@ -198,6 +204,11 @@ def missing_chunks(spec: ImageSpec, region: Box | None = None, *, begun: bool = 
 
     stored = _open_cached(spec).stored(region)
     return [key for key, place, fault in stored if fault == MISSING and wanted(place)]
+
+
+def sample_pixels(spec: ImageSpec) -> dict[str, str]:
+    """Digests of a few chunks or shards, by key: they tell images apart whose metadata are the same."""
+    return _open_cached(spec).sample(SAMPLED)
 
 
 def _open_cached(spec: ImageSpec) -> Pixels:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import itertools
+import math
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,6 +19,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy as np
+
+
+SAMPLED_BYTES = 65536
+"""Of a stored unit, when images are told apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,23 @@ class Pixels:
             start = tuple(k * n for k, n in zip(place, self.unit, strict=True))
             whole = Box(start, tuple(a + n for a, n in zip(start, self.unit, strict=True)))
             yield key, whole.clip(self.array.shape), self._find_fault(key)
+
+    def sample(self, count: int) -> dict[str, str]:
+        """Digests of a few stored units spread over the array, by key; of each its length and first bytes count."""
+        grid = [-(-n // unit) for n, unit in zip(self.array.shape, self.unit, strict=True)]
+        total = math.prod(grid)
+        step = max(total // count, 1)
+        found = {}
+        for number in range(step // 2, total, step):
+            place, rest = [], number
+            for n in reversed(grid):
+                place.append(rest % n)
+                rest //= n
+            key = self.array.metadata.encode_chunk_key(tuple(reversed(place)))
+            with contextlib.suppress(OSError), (self.folder / key).open("rb") as file:
+                content = str(os.fstat(file.fileno()).st_size).encode() + file.read(SAMPLED_BYTES)
+                found[key] = hashlib.sha256(content).hexdigest()[:16]
+        return found
 
     def _find_fault(self, key: str) -> str | None:
         """What zarr would not notice: it fills an empty shard, and Blosc reads on beyond a chunk that was cut short."""
