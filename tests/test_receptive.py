@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from networks import Net, wrap
 from onnx import helper
 
+from networks import Net, wrap
 from tilewise import receptive, splice
 from tilewise.geometry import round_up
 from tilewise.operators import Trace
@@ -23,6 +23,7 @@ from tilewise.receptive.place import MixedError, Part, Place, collapse, regroup,
 from tilewise.receptive.taps import Sampling, resize_taps, slide, transposed_taps, window_taps
 
 WEIGHTS = 20
+HALF = Fraction(1, 2)
 
 
 def place(size=96, step=1, start=0, stop=None, axis=0):
@@ -356,28 +357,6 @@ def test_what_is_not_local_is_named(kind):
     assert kind in first.node
 
 
-LOCAL = {
-    "window attention": lambda x, net: windows(x, net),
-    "layer norm over channels": lambda x, net: over_channels(
-        x, net, lambda y: net.node("LayerNormalization", [y, net.constant(np.ones(4, np.float32))], axis=-1)
-    ),
-    "dense over channels": lambda x, net: over_channels(
-        x, net, lambda y: net.node("MatMul", [y, net.constant(net.weights(4, 4))])
-    ),
-    "softmax over channels": lambda x, net: net.node("Softmax", [x], axis=1),
-    "argmax": lambda x, net: net.node("Cast", [net.node("ArgMax", [x], axis=1, keepdims=1)], to=1),
-    "channel shuffle": lambda x, net: shuffle(x, net),
-    "mean over channels": lambda x, net: net.add(x, net.node("ReduceMean", [x, net.constant(np.array([1]))])),
-    "pixel shuffle by hand": lambda x, net: shuffle_pixels(x, net),
-    "split and join": lambda x, net: net.concat(*net.node("Split", [x], outputs=2, axis=1, num_outputs=2)),
-    "batch norm": lambda x, net: net.node(
-        "BatchNormalization", [x, *[net.constant(np.ones(4, np.float32)) for _ in range(4)]]
-    ),
-    "groups": lambda x, net: net.conv(x, 4, group=2),
-    "resize to another map": lambda x, net: upsample_to(x, net),
-}
-
-
 def over_channels(x, net, layer):
     return net.node("Transpose", [layer(net.node("Transpose", [x], perm=[0, 2, 3, 1]))], perm=[0, 3, 1, 2])
 
@@ -426,6 +405,28 @@ def upsample_to(x, net):
     return net.node("Resize", [small, "", "", net.node("Shape", [x])], mode="linear", channels=4)
 
 
+LOCAL = {
+    "window attention": windows,
+    "layer norm over channels": lambda x, net: over_channels(
+        x, net, lambda y: net.node("LayerNormalization", [y, net.constant(np.ones(4, np.float32))], axis=-1)
+    ),
+    "dense over channels": lambda x, net: over_channels(
+        x, net, lambda y: net.node("MatMul", [y, net.constant(net.weights(4, 4))])
+    ),
+    "softmax over channels": lambda x, net: net.node("Softmax", [x], axis=1),
+    "argmax": lambda x, net: net.node("Cast", [net.node("ArgMax", [x], axis=1, keepdims=1)], to=1),
+    "channel shuffle": shuffle,
+    "mean over channels": lambda x, net: net.add(x, net.node("ReduceMean", [x, net.constant(np.array([1]))])),
+    "pixel shuffle by hand": shuffle_pixels,
+    "split and join": lambda x, net: net.concat(*net.node("Split", [x], outputs=2, axis=1, num_outputs=2)),
+    "batch norm": lambda x, net: net.node(
+        "BatchNormalization", [x, *[net.constant(np.ones(4, np.float32)) for _ in range(4)]]
+    ),
+    "groups": lambda x, net: net.conv(x, 4, group=2),
+    "resize to another map": upsample_to,
+}
+
+
 @pytest.mark.parametrize("kind", LOCAL)
 def test_what_is_local_is_exact(kind):
     net = Net()
@@ -454,7 +455,8 @@ def test_clean_indices_of_a_window_are_those_whose_taps_are_clean(kernel, stride
     taps = window_taps(kernel, stride, dilation, pad)
     made = slide(place(96, 1, start, stop), taps, 40, Fraction(stride)).place
     clean = [o for o in range(40) if taps(o)[0] >= start]
-    assert made.start == (clean[0] if clean else made.start) and all(taps(o)[0] >= start for o in range(made.start, 40))
+    assert made.start == (clean[0] if clean else made.start)
+    assert all(taps(o)[0] >= start for o in range(made.start, 40))
     assert made.stop == min(40, sum(taps(o)[1] < stop for o in range(-200, 40)) - 200)
 
 
@@ -463,18 +465,19 @@ def test_taps_of_a_transposed_window_are_those_that_reach_it(kernel, stride, dil
     taps = transposed_taps(kernel, stride, dilation, pad)
     reach = [i for i in range(-60, 80) if any(i * stride - pad + k * dilation == o for k in range(kernel))]
     if reach:
-        assert taps(o)[0] <= reach[0] and reach[-1] <= taps(o)[1]
+        assert taps(o)[0] <= reach[0]
+        assert reach[-1] <= taps(o)[1]
 
 
 @pytest.mark.parametrize(
     ("sampling", "taps"),
     [
-        (Sampling(Fraction(2), "nearest", "asymmetric", "floor", False), [(0, 0), (0, 0), (1, 1)]),
-        (Sampling(Fraction(2), "linear", "half_pixel", "", False), [(-1, 0), (0, 1), (0, 1)]),
-        (Sampling(Fraction(2), "cubic", "half_pixel", "", False), [(-2, 1), (-1, 2), (-1, 2)]),
-        (Sampling(Fraction(1, 2), "nearest", "half_pixel", "round_prefer_ceil", False), [(1, 1), (3, 3), (5, 5)]),
-        (Sampling(Fraction(1, 2), "nearest", "half_pixel", "round_prefer_floor", False), [(0, 0), (2, 2), (4, 4)]),
-        (Sampling(Fraction(1, 2), "linear", "half_pixel", "", True), [(-2, 3), (0, 5), (2, 7)]),
+        (Sampling(Fraction(2), "nearest", "asymmetric", "floor", antialias=False), [(0, 0), (0, 0), (1, 1)]),
+        (Sampling(Fraction(2), "linear", "half_pixel", "", antialias=False), [(-1, 0), (0, 1), (0, 1)]),
+        (Sampling(Fraction(2), "cubic", "half_pixel", "", antialias=False), [(-2, 1), (-1, 2), (-1, 2)]),
+        (Sampling(HALF, "nearest", "half_pixel", "round_prefer_ceil", antialias=False), [(1, 1), (3, 3), (5, 5)]),
+        (Sampling(HALF, "nearest", "half_pixel", "round_prefer_floor", antialias=False), [(0, 0), (2, 2), (4, 4)]),
+        (Sampling(HALF, "linear", "half_pixel", "", antialias=True), [(-2, 3), (0, 5), (2, 7)]),
     ],
 )
 def test_taps_of_resize(sampling, taps):

@@ -42,8 +42,8 @@ def pixels(frame: Frame) -> float:
     for axis in range(len(frame.reaches)):
         cut = plan_axis(frame, axis)
         windows = len({cut.window(k)[0] for k in range(cut.count)})
-        others = math.prod(frame.small(i) for i in range(len(frame.reaches)) if i != axis)
-        total += others * (windows * cut.tile + cut.size + cut.lead + cut.trail)
+        tile = math.prod(frame.along(axis, cut.tile))
+        total += tile * (windows + (cut.size + cut.lead + cut.trail) / cut.tile)
     return total
 
 
@@ -52,7 +52,9 @@ def certify(runner: Runner, frame: Frame, output_layout: str) -> Certified:
     tiles, worst = [], 0.0
     for axis in range(len(frame.reaches)):
         cut = plan_axis(frame, axis)
-        image = runner.noise(frame.along(axis, cut.size + cut.lead + cut.trail), seed=100 + axis)
+        sizes = list(frame.along(axis, cut.tile))
+        sizes[axis] = cut.size + cut.lead + cut.trail
+        image = runner.noise(sizes, seed=100 + axis)
         whole = runner.run(image)[0]
         where = spatial_axes(output_layout)[axis]
         worst = max(worst, _tiled_difference(runner, cut, axis, image, whole, where) / max(value_range(whole), 1e-30))
@@ -80,7 +82,7 @@ def shift(runner: Runner, frame: Frame, output_layout: str) -> Certified | None:
     worst, some = 0.0, False
     for axis in range(len(frame.reaches)):
         tile, m = frame.small(axis), frame.multiple[axis]
-        image = runner.noise(frame.along(axis, tile + 5 * m), seed=200 + axis)
+        image = runner.noise([n + 5 * m * (i == axis) for i, n in enumerate(frame.along(axis, tile))], seed=200 + axis)
         where = spatial_axes(output_layout)[axis]
         low, high = frame.clean(axis, 0, tile, before=True, after=True)
         windows = [(n, runner.run(take(image, axis + 1, n * m, n * m + tile))[0]) for n in (0, 1, 3, 5)]

@@ -116,6 +116,8 @@ def _vector(explored: Explored, name: str, asked: str | None) -> Choice | None:
     state = explored.walk.states.get(name, ())
     if any(receptive.has_place(parts) for parts in state) or asked not in {None, "NC"}:
         return None
+    if name not in explored.walk.states and shape[:1] != (explored.batch,):
+        return None
     long = [n for n in shape[1:] if n != 1]
     if len(shape) == 2 or (len(shape) > 2 and len(long) <= 1 and shape[0] == explored.batch):
         return Choice(name, "NC", (), "")

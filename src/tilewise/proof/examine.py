@@ -84,7 +84,7 @@ def examine(path: Path, settings: Graph, clock: Clock) -> Found:
     if not free_batch:
         prepared.runner.batch = explored.batch
     fixed = None if explored.freed else small
-    evidence = _evidence(prepared, explored, choice, fixed, clock)
+    evidence = _evidence(prepared, explored, choice, fixed)
     made = prepared.runner.run(prepared.runner.noise(small))[0]
     spec = _spec(path, settings, inputs, outputs, image, explored, choice, evidence, prepared)
     return Found(
@@ -171,9 +171,7 @@ def _runner(model: ModelProto, image: Port, explored: Explored, clock: Clock, *,
     return Runner(session, image.name, explored.layout, image.dtype, explored.channels, clock, explored.batch)
 
 
-def _evidence(
-    prepared: Prepared, explored: Explored, choice: Choice, fixed: tuple[int, ...] | None, clock: Clock
-) -> Evidence:
+def _evidence(prepared: Prepared, explored: Explored, choice: Choice, fixed: tuple[int, ...] | None) -> Evidence:
     frame = Frame(choice.reaches, explored.walk.multiple, explored.remainder, fixed) if choice.reaches else None
     if frame is None or choice.guessed or any(note.kind != "rounding" for note in explored.notes):
         return Evidence()
@@ -181,11 +179,11 @@ def _evidence(
     if prepared.runner.dtype.startswith("float"):
         try:
             model = splice.linearise(prepared.model)
-            session = open_graph(model, optimize=False)
+            session = open_graph(model)
             linear = replace(prepared.runner, session=session, counted=False)
         except ModelError:
             linear = None
-    return gather(prepared.runner, linear, frame, choice.layout, clock)
+    return gather(prepared.runner, linear, frame, choice.layout, explored.sizes)
 
 
 def _spec(

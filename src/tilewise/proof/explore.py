@@ -24,6 +24,8 @@ SIZES = {
     3: ((32, 48, 64), (64, 96, 128), (48, 84, 72), (96, 120, 144)),
 }
 """Sizes to try, multiples of many numbers, each axis another."""
+OFFSETS = (12, 4, 8, 1, 2, 6)
+"""Added to the second of them where none runs: some models of valid convolutions take no multiple of M."""
 ANOTHER_LAYOUT = "another layout?"
 """In a note that tells that channels were taken for space."""
 
@@ -120,8 +122,15 @@ def explore(model: ModelProto, image: Port, layouts: tuple[str, ...], clock: Clo
         if not any(ANOTHER_LAYOUT in note.why for note in found.notes):
             return found
         doubtful = doubtful or found
-    if doubtful is not None:
+    if doubtful is not None and len(layouts) > 1:
         return doubtful
+    if doubtful is not None:
+        note = next(note for note in doubtful.notes if ANOTHER_LAYOUT in note.why)
+        raise ModelError(
+            f"--layout {doubtful.layout} does not fit the graph ({note})",
+            "the layout that the graph is made for",
+            "Leave --layout out, or correct it.",
+        )
     raise ModelError(
         f"the model runs on no image that was tried ({causes[0] if causes else 'no layout fits'})",
         "a model whose input is an image",
@@ -195,17 +204,16 @@ def _explore_free(explorer: Explorer, size: tuple[int, ...] | None, causes: list
     tries = list(SIZES[rank])
     if size is not None and math.prod(size) <= 1 << 20:
         tries.append(size)
+    tries += [tuple(n + offset for n in SIZES[rank][1]) for offset in OFFSETS if size is None]
     for sizes in tries:
         try:
             first = explorer.walk(sizes)
         except RunError as error:
             causes.append(str(error))
             continue
-        steps = first.multiple
-        declared_try = sizes == size
-        fitting = (
-            sizes if declared_try else tuple(max(2 * m, -(-n // m) * m) for n, m in zip(sizes, steps, strict=True))
-        )
+        fitting = tuple(max(2 * m, -(-n // m) * m) for n, m in zip(sizes, first.multiple, strict=True))
+        if sizes not in SIZES[rank]:
+            fitting = sizes
         try:
             if fitting != sizes:
                 first = explorer.walk(fitting)
@@ -222,8 +230,10 @@ def _explore_free(explorer: Explorer, size: tuple[int, ...] | None, causes: list
 def _second(explorer: Explorer, first: receptive.Walk, causes: list[str]) -> receptive.Walk | None:
     """Another size on the same grid; odd steps, so that twice the multiple would be found out."""
     sizes = first.trace.sizes
+    # in 3-D all axes grow alike: the second run is the dearest step of the inspection of a small network
+    apart = 2 if len(sizes) == 2 else 0
     for odd in (1, 3, 2, 4):
-        grown = tuple(n + m * (odd + 2 * i) for i, (n, m) in enumerate(zip(sizes, first.multiple, strict=True)))
+        grown = tuple(n + m * (odd + apart * i) for i, (n, m) in enumerate(zip(sizes, first.multiple, strict=True)))
         try:
             return explorer.walk(grown)
         except RunError as error:

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from tilewise.receptive import Reach
 
 
+COARSEST = 64
+"""Positions of a map up to which the runtime cuts its sums by the size of the map, with one thread."""
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """Geometry of a local model, as the walk claims it."""
@@ -33,10 +37,12 @@ class Frame:
         return round_up(max(size - self.remainder[axis], 0), self.multiple[axis]) + self.remainder[axis]
 
     def small(self, axis: int) -> int:
-        """A size at which the coarsest map has more than 64 positions, as tiles have (9 M a side, in 3-D 5 M)."""
+        """A size of which the coarsest map has more than 64 positions, as tiles have (9 M a side, in 3-D 5 M)."""
+        return self._sized(axis, 9 if len(self.reaches) < 3 else 5)
+
+    def _sized(self, axis: int, positions: int) -> int:
         reach, m = self.reaches[axis], self.multiple[axis]
-        positions = 9 if len(self.reaches) < 3 else 5
-        return self.legal(axis, max(positions * m, 16, reach.lead + reach.trail + 4 * m))
+        return self.legal(axis, max(positions * m, 16, reach.lead + reach.trail + positions * m))
 
     def step(self, axis: int) -> int:
         """An odd number of M, some sixteen pixels: odd, so that an M that is too small by two is found out."""
@@ -44,8 +50,10 @@ class Frame:
         return m * (max(1, round(16 / m)) | 1)
 
     def along(self, axis: int, size: int) -> tuple[int, ...]:
-        """Small but for one axis."""
-        return tuple(size if i == axis else self.small(i) for i in range(len(self.reaches)))
+        """Long in one axis; the others are as small as more than 64 positions of the coarsest map allow."""
+        long, others = size // self.multiple[axis], len(self.reaches) - 1
+        positions = next(p for p in range(3, 99) if long * p**others > COARSEST or p > 8)
+        return tuple(size if i == axis else self._sized(i, positions) for i in range(len(self.reaches)))
 
     def scale(self, axis: int) -> Fraction:
         """Output indices per input pixel."""

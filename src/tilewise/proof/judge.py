@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,11 @@ if TYPE_CHECKING:
     from tilewise.proof.choice import Choice
     from tilewise.proof.explore import Explored
     from tilewise.proof.geometry import Frame
-    from tilewise.proof.runner import Clock, Runner
+    from tilewise.proof.runner import Runner
     from tilewise.spec import Verdict
 
-CERTIFICATE_SECONDS = 20.0
-"""The certificate is skipped if it would take longer."""
+PROOF_SECONDS = 25.0
+"""For the certificate and the probes together; what would take longer is skipped, and said."""
 CONSTANT = "skipped: the output is constant on noise"
 """Nothing can be told from an output that never changes."""
 ROUNDING = 1e-5
@@ -45,34 +46,37 @@ class Evidence:
         return tuple(f"{felt.kind} {felt.side} axis {felt.axis}: felt {felt.need} px" for felt in self.felt)
 
 
-def gather(runner: Runner, linear: Runner | None, frame: Frame, layout: str, clock: Clock) -> Evidence:
-    """Probe and certify a model that the walk calls local."""
+def gather(runner: Runner, linear: Runner | None, frame: Frame, layout: str, sizes: tuple[int, ...]) -> Evidence:
+    """Certify and probe a model that the walk calls local, as far as the seconds go; the certificate comes first."""
+    clock = runner.clock
+    end = min(time.monotonic() + PROOF_SECONDS, clock.end)
     felt: list[Felt] = []
     try:
-        lively = runner.enliven(frame.along(0, frame.small(0)))
-        if frame.fixed is None and clock.cost(pixels(frame)) < min(CERTIFICATE_SECONDS, clock.left() / 2):
-            felt += cut_noise(runner, frame, layout)
-        if linear is not None and clock.cost(pixels(frame)) < clock.left() / 3:
+        if not runner.enliven(sizes):
+            return Evidence((), CONSTANT)
+        cost = clock.cost(pixels(frame))
+        evidence = _compared(runner, frame, layout, cost, end)
+        # the linear copy takes about as long as the certificate, the cuts half of it
+        if linear is not None and time.monotonic() + cost < end:
             felt += spread_nan(linear, frame, layout)
-        evidence = Evidence(tuple(felt), CONSTANT)
-        if not lively:
-            return evidence
-        if frame.fixed is None:
-            return _certified(evidence, runner, frame, layout, clock)
-        found = shift(runner, frame, layout)
+        if frame.fixed is None and time.monotonic() + cost / 2 < end:
+            felt += cut_noise(runner, frame, layout)
     except RunError as error:
         return Evidence(tuple(felt), "failed", failure=str(error))
+    return replace(evidence, felt=tuple(felt))
+
+
+def _compared(runner: Runner, frame: Frame, layout: str, cost: float, end: float) -> Evidence:
+    """Tiled against untiled; for one fixed size, windows against each other."""
+    if time.monotonic() + cost > end:
+        return Evidence((), f"skipped: it would take some {cost:.0f} s")
+    if frame.fixed is None:
+        made = certify(runner, frame, layout)
+        return Evidence((), "passed" if made.difference <= ROUNDING else "failed", made.difference, made.tile)
+    found = shift(runner, frame, layout)
     if found is None:
-        return replace(evidence, status="skipped: a tile of the fixed size has no place that feels no cut")
-    return replace(evidence, status="shifted windows compared", difference=found.difference, tile=found.tile)
-
-
-def _certified(evidence: Evidence, runner: Runner, frame: Frame, layout: str, clock: Clock) -> Evidence:
-    seconds = clock.cost(pixels(frame))
-    if seconds > min(CERTIFICATE_SECONDS, clock.left() / 2):
-        return replace(evidence, status=f"skipped: it would take some {seconds:.0f} s")
-    found = certify(runner, frame, layout)
-    return replace(evidence, status="passed", difference=found.difference, tile=found.tile)
+        return Evidence((), "skipped: a tile of the fixed size has no place that feels no cut")
+    return Evidence((), "shifted windows compared", found.difference, found.tile)
 
 
 def judge(explored: Explored, choice: Choice, evidence: Evidence) -> tuple[Verdict, str]:

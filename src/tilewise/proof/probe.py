@@ -41,8 +41,9 @@ def cut_noise(runner: Runner, frame: Frame, output_layout: str) -> list[Felt]:
     for axis in range(len(frame.reaches)):
         reach, m = frame.reaches[axis], frame.multiple[axis]
         extra = frame.step(axis)
-        length = frame.legal(axis, max(reach.before + reach.after + 4 * m, frame.small(axis)))
-        image = runner.noise(frame.along(axis, length + extra), seed=axis)
+        length = frame.legal(axis, max(reach.before + reach.after + 2 * m, frame.small(axis)))
+        sizes = [n + extra * (i == axis) for i, n in enumerate(frame.along(axis, length))]
+        image = runner.noise(sizes, seed=axis)
         whole = runner.run(image)[0]
         for side, start in (("before", extra), ("after", 0)):
             window = take(image, axis + 1, start, start + length)
@@ -106,7 +107,7 @@ def spread_nan(runner: Runner, frame: Frame, output_layout: str) -> list[Felt]:
     for axis in range(len(frame.reaches)):
         reach, m = frame.reaches[axis], frame.multiple[axis]
         extra = round_up(max(m, 8), m)
-        length = frame.legal(axis, reach.before + reach.after + 4 * m + extra)
+        length = frame.legal(axis, reach.before + reach.after + 2 * m + extra)
         image = np.abs(runner.noise(frame.along(axis, length), seed=axis))
         where = spatial_axes(output_layout)[axis]
         if length <= extra:
