@@ -15,7 +15,7 @@ from tilewise.cluster import connect, dashboard
 from tilewise.errors import StoppedError, TilewiseError
 from tilewise.events import Advanced, Ended, Noted, Started, tell
 from tilewise.ledger import Ledger
-from tilewise.lock import acquire
+from tilewise.lock import acquire, refuse_held
 from tilewise.model import Model
 from tilewise.planning import plan
 from tilewise.plugin import Enlist
@@ -88,6 +88,7 @@ def execute(made: Plan, model: Model, observers: tuple[Observer, ...] = ()) -> R
     spec = made.output
     inputs = (made.image.path, made.model.path)
     place.check_place(spec.path, inputs, overwrite=made.behaviour.overwrite)
+    refuse_held(spec.path)
     job = Job(uuid.uuid4().hex[:12], made, model.prepared(), made.device)
     machine = made.machine
     with connect(
@@ -210,6 +211,8 @@ class _Run:
             wave.close()
             book.flush()
             tally.save(time.monotonic() - self.started)
+        # a worker that was killed may have left a file half written
+        place.sweep(book.path)
         tell(self.observers, Ended("blocks", time.monotonic() - begin))
 
     def _mark(self, book: Ledger, tally: Tally, landed: Any) -> None:

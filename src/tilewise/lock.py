@@ -41,6 +41,25 @@ def find_owner(path: str) -> Owner | None:
     return found[0] if found is not None else None
 
 
+def refuse_held(path: str) -> None:
+    """Refuse early, before workers start, an output that a living run of this machine holds; ``acquire`` decides.
+
+    Raises:
+        OutputError: a living run holds it.
+    """
+    owner = find_owner(path)
+    if owner is not None and owner.here and owner.alive:
+        raise _held(path, owner)
+
+
+def _held(path: str, owner: Owner) -> OutputError:
+    return OutputError(
+        f"output {path} is being written by {owner}",
+        "one run an output",
+        "Wait for it, stop it, or choose another output.",
+    )
+
+
 class Lock:
     """A held output. ``held`` turns false if another run has taken it over. Leave it with ``release``."""
 
@@ -137,11 +156,7 @@ def _wait_for(
     owner = found[0]
     moved = seen is not None and seen[0] == owner and seen[1] != found[1]
     if moved or (owner.here and owner.alive):
-        raise OutputError(
-            f"output {path} is being written by {owner}",
-            "one run an output",
-            "Wait for it, stop it, or choose another output.",
-        )
+        raise _held(path, owner)
     if owner.here:
         return 0.0
     return left if seen is not None and seen[0] == owner else patience
