@@ -15,7 +15,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from tilewise.errors import SettingError, StoppedError, TilewiseError
-from tilewise.options import Asked, parse_inputs, with_options
+from tilewise.options import Asked, with_options
+from tilewise.typed import read_inputs
 
 UsageError: Any = typer.BadParameter.__mro__[1]
 """What typer raises for a wrong command line: click's own or that of a copy of it, depending on typer's version."""
@@ -89,7 +90,8 @@ def run_command(
         behaviour=given.behaviour,
         observers=(watch(verbose=verbose, quiet=quiet),),
     )
-    _print(result, as_json)
+    if as_json or not quiet:
+        _print(result, as_json)
     if result.failed:
         raise StoppedError(f"{result.failed} of {result.blocks} blocks failed; the same command tries them again")
 
@@ -137,7 +139,7 @@ def inspect(
         layout=layout,
         output_layout=output_layout,
         output_name=output_name,
-        inputs=parse_inputs("--input", inputs or []),
+        inputs=read_inputs("--input", inputs or []),
     )
     known = Model(model, graph)
     if as_json:
