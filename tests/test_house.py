@@ -257,11 +257,11 @@ SMALL = """
 
 
 def build(folder, **files):
-    """A small house; two underscores in a name stand for a slash."""
+    """A small house; the first ``_`` in a name stands for a slash."""
     base = folder / "tilewise"
-    sources = {"top": "from dask import array\n", "low": "", "other": "", "family____init__": "", **files}
+    sources = {"top": "from dask import array\n", "low": "", "other": "", "family___init__": "", **files}
     for name, text in sources.items():
-        path = base / (name.replace("__", "/", 1) + ".py")
+        path = base / (name.replace("_", "/", 1) + ".py")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return base
@@ -280,22 +280,22 @@ def complain(folder, **files):
 
 def test_a_good_house_is_left_alone(tmp_path):
     good = "from dask import array\nfrom tilewise import low\nfrom tilewise.family.son import x\n"
-    assert complain(tmp_path, top=good, family__son="x = 1\n", family__father="from tilewise.family import son\n") == []
+    assert complain(tmp_path, top=good, family_son="x = 1\n", family_father="from tilewise.family import son\n") == []
 
 
 @pytest.mark.parametrize(
     ("files", "word"),
     [
         ({"stray": ""}, "stray.py has no room"),
-        ({"family__son": "import tilewise.top\n"}, "family/son.py:1 on floor 1 imports top"),
+        ({"family_son": "import tilewise.top\n"}, "family/son.py:1 on floor 1 imports top"),
         ({"low": "from tilewise import other\n"}, "low.py:1 on floor 1 imports other on floor 1"),
         ({"low": "def f():\n    from tilewise.top import x\n"}, "low.py:2"),
         ({"low": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .top import x\n"}, "low.py:3"),
-        ({"family__son": "from ..top import x\n"}, "family/son.py:1"),
-        ({"low": "from tilewise.family.son import x\n", "family__son": ""}, "imports family/ on floor 1"),
+        ({"family_son": "from ..top import x\n"}, "family/son.py:1"),
+        ({"low": "from tilewise.family.son import x\n", "family_son": ""}, "imports family/ on floor 1"),
         ({"low": "from importlib import import_module\nimport_module('tilewise.top')\n"}, "low.py:2"),
-        ({"low": "import tilewise\n", "____init__": ""}, "imports __init__"),
-        ({"family__a": "from . import b\n", "family__b": "from tilewise.family.a import x\n"}, "imports itself"),
+        ({"low": "import tilewise\n"}, "imports __init__"),
+        ({"family_a": "from . import b\n", "family_b": "from tilewise.family.a import x\n"}, "imports itself"),
         ({"low": "import dask.array as da\n"}, "low is no door of dask.array"),
         ({"top": "from dask.array import zeros\nimport dask\n"}, "no door of dask"),
         ({"low": "import requests\n"}, "no door of requests"),
