@@ -13,11 +13,11 @@ import dask.array as da
 import numpy as np
 import pytest
 import zarr
+
+import tilewise
 from images import make_pixels, write_array, write_image
 from networks import one_layer, save, tiny_unet
 from oracle import infer_whole, standardize
-
-import tilewise
 from tilewise import Behaviour, Cut, Machine, Model, Normalization, Pixels, Results
 from tilewise.demo.show import MODEL
 from tilewise.errors import OutputError
@@ -186,7 +186,7 @@ def test_the_same_command_again_does_nothing(tmp_path, image):
 def test_an_output_of_other_settings_is_refused_with_what_differs(tmp_path, image):
     out = tmp_path / "out.zarr"
     tilewise.run(image, MODEL, out, cut=Cut(tile=128))
-    with pytest.raises(OutputError, match="tile: .*128.* -> .*96"):
+    with pytest.raises(OutputError, match=r"tile: .*128.* -> .*96"):
         tilewise.run(image, MODEL, out, cut=Cut(tile=96))
     with pytest.raises(OutputError, match=r"results\.activation: none -> sigmoid"):
         tilewise.run(image, MODEL, out, cut=Cut(tile=128), results=Results(activation="sigmoid"))

@@ -140,7 +140,7 @@ def test_an_image_is_opened_once_a_process(tmp_path, monkeypatch):
     spec = open_image(str(write_array(tmp_path / "a.zarr", make_pixels((20, 20)))))
     calls = []
     inner = source_module.OPENERS["zarr"].open_pixels
-    monkeypatch.setattr(source_module.zarr_opener, "open_pixels", lambda s: calls.append(s) or inner(s))
+    monkeypatch.setattr(source_module.OPENERS["zarr"], "open_pixels", lambda s: calls.append(s) or inner(s))
     read_all(spec)
     read_all(spec)
     assert len(calls) == 1

@@ -15,7 +15,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from tilewise.errors import SettingError, StoppedError, TilewiseError
-from tilewise.options import Asked, with_options
+from tilewise.options import with_options
+from tilewise.settings import Asked  # noqa: TC001 typer reads annotations at run time
 from tilewise.typed import read_inputs
 
 UsageError: Any = typer.BadParameter.__mro__[1]

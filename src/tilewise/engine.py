@@ -89,10 +89,10 @@ def execute(made: Plan, model: Model, observers: tuple[Observer, ...] = ()) -> R
     inputs = (made.image.path, made.model.path)
     place.check_place(spec.path, inputs, overwrite=made.behaviour.overwrite)
     refuse_held(spec.path)
-    job = Job(uuid.uuid4().hex[:12], made, model.prepared(), made.device)
+    job = Job(uuid.uuid4().hex[:12], made, model.prepared(), made.machine.device)
     machine = made.machine
     with connect(
-        scheduler=machine.scheduler, workers=made.workers, threads=made.threads, memory=made.memory_limit
+        scheduler=machine.scheduler, workers=made.crew.workers, threads=made.crew.threads, memory=made.crew.memory
     ) as client:
         job = _hand_out(client, job)
         try:

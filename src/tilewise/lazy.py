@@ -14,7 +14,7 @@ from tilewise.model import Model
 from tilewise.openers.spec import ImageSpec
 from tilewise.planning import decide
 from tilewise.postprocess import has_channels
-from tilewise.settings import Behaviour, Cut, Graph, Machine, Pixels, Results
+from tilewise.settings import Asked, Cut, Graph, Machine, Pixels, Results
 from tilewise.task import Job, infer_with, open_model, survey, survey_boxes
 
 if TYPE_CHECKING:
@@ -63,15 +63,8 @@ def predict(
     """
     array, axes = _unwrap(x, pixels.axes)
     known = model if isinstance(model, Model) else Model(model, graph)
-    made = decide(
-        _describe(array, axes),
-        known.spec,
-        cut=cut,
-        pixels=pixels,
-        results=results,
-        machine=machine,
-        behaviour=Behaviour(),
-    )
+    asked = Asked(cut=cut, pixels=pixels, results=results, graph=graph, machine=machine)
+    made = decide(_describe(array, axes), known.spec, asked)
     result = _predict(array, axes, made, known)
     wrapped: Lazy = _wrap(result, x, made)
     return wrapped
@@ -140,7 +133,7 @@ def _predict(array: da.Array, axes: str, made: Plan, model: Model) -> da.Array:
         token="tilewise-predict",  # noqa: S106 a name on the dashboard
         shares=shares,
         # one node of the graph: the model reaches each worker once, not with every task
-        job=dask.delayed(Job("", made, model.prepared(), made.device), pure=True),
+        job=dask.delayed(Job("", made, model.prepared(), made.machine.device), pure=True),
         statistics=_statistics(canonical, made),
     )
     result = result.rechunk(_with_channel(list(made.blocks.placed_shape), made.lead, kept))

@@ -38,6 +38,11 @@ def tile_bytes(*, pixels: int, batch: int, in_channels: int, out_channels: int, 
     return int(batch * pixels * per_pixel)
 
 
+def base_memory(weights: int) -> int:
+    """A worker with the model open; onnxruntime keeps packed copies of weights."""
+    return BASE + 3 * weights
+
+
 def worker_memory(*, weights: int, read_bytes: int, tile: int, write_bytes: int, threads: int) -> Memory:
     """The bound for a worker.
 
@@ -48,7 +53,7 @@ def worker_memory(*, weights: int, read_bytes: int, tile: int, write_bytes: int,
         write_bytes: bytes of a block's result.
         threads: blocks at once.
     """
-    return Memory(base=BASE + 3 * weights, read=2 * read_bytes, tiles=tile, write=2 * write_bytes, threads=threads)
+    return Memory(base=base_memory(weights), read=2 * read_bytes, tiles=tile, write=2 * write_bytes, threads=threads)
 
 
 def show_bytes(count: float) -> str:

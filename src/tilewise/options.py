@@ -10,7 +10,7 @@ import typer
 
 from tilewise import typed
 from tilewise.errors import SettingError
-from tilewise.settings import Behaviour, Cut, Graph, Machine, Normalization, Pixels, Results
+from tilewise.settings import Asked, Behaviour, Cut, Graph, Machine, Normalization, Pixels, Results
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,18 +32,6 @@ class Option:
     """One line."""
     kind: Any = str
     """Type for the command line: str, bool or list[str]."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """All that a user asked for."""
-
-    cut: Cut
-    pixels: Pixels
-    results: Results
-    graph: Graph
-    machine: Machine
-    behaviour: Behaviour
 
 
 OPTIONS = (
@@ -171,7 +159,14 @@ def ask(chosen: dict[Option, Any]) -> Asked:
 
     if Normalization in values:
         values.setdefault(Pixels, {})["normalization"] = made(Normalization)
-    asked = Asked(made(Cut), made(Pixels), made(Results), made(Graph), made(Machine), made(Behaviour))
+    asked = Asked(
+        cut=made(Cut),
+        pixels=made(Pixels),
+        results=made(Results),
+        graph=made(Graph),
+        machine=made(Machine),
+        behaviour=made(Behaviour),
+    )
     told: dict[str, str] = {"--normalize": asked.pixels.normalization.kind, "--output": asked.results.output}
     for option in given:
         _require_company(option.flag, told)

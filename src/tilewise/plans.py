@@ -15,23 +15,13 @@ if TYPE_CHECKING:
     import numpy as np
 
     from tilewise.block import Recipe
+    from tilewise.crew import Crew
     from tilewise.geometry import Blocks, Box, Grid
     from tilewise.model import ModelSpec
     from tilewise.openers.spec import ImageSpec
-    from tilewise.settings import Behaviour, Cut, Machine, Pixels, Results
+    from tilewise.origins import Setting
+    from tilewise.settings import Asked, Behaviour, Machine
     from tilewise.sink import OutputSpec
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One decided value and where it came from."""
-
-    name: str
-    """The option's name without dashes."""
-    value: Any
-    """What is used."""
-    origin: str
-    """flag, model, image, machine, auto or default."""
 
 
 @dataclass(frozen=True)
@@ -62,15 +52,9 @@ class Plan:
     """How each block is computed."""
     memory: Memory
     """The bound for a worker."""
-    device: str
-    """Where it runs: auto is settled by the workers, once for the whole run."""
-    workers: int
-    """Worker processes; 0 is one inside this process."""
-    threads: int
-    """Blocks at once in each."""
-    memory_limit: int
-    """Bytes that a worker may use."""
-    asked: tuple[Cut, Pixels, Results, Machine, Behaviour]
+    crew: Crew
+    """Workers, and what each may use."""
+    asked: Asked
     """What the user asked for."""
     settings: tuple[Setting, ...]
     """Every value and where it came from."""
@@ -95,12 +79,12 @@ class Plan:
     @property
     def behaviour(self) -> Behaviour:
         """What to do about oddities."""
-        return self.asked[4]
+        return self.asked.behaviour
 
     @property
     def machine(self) -> Machine:
         """Where it was asked to run."""
-        return self.asked[3]
+        return self.asked.machine
 
     @property
     def image_pixels(self) -> int:
@@ -148,7 +132,7 @@ class Plan:
     @cached_property
     def bytes_written(self) -> int:
         """The result, before compression."""
-        channels = self.recipe.out_channels if self.asked[2].output != "labels" else 1
+        channels = self.recipe.out_channels if has_channels(self.recipe.results) else 1
         return math.prod(self.grid.placed_shape) * channels * _itemsize(self.recipe.out_dtype)
 
     def to_json(self) -> dict[str, Any]:

@@ -220,3 +220,21 @@ class Behaviour:
     def __post_init__(self) -> None:
         check_choice("--nan", self.nan, ("keep", "error"))
         check_choice("--missing", self.missing, ("error", "fill"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """All that a user asked for."""
+
+    cut: Cut = Cut()
+    """Tiles, halos, blocks."""
+    pixels: Pixels = Pixels()
+    """What goes in."""
+    results: Results = Results()
+    """What comes out."""
+    graph: Graph = Graph()
+    """What the model file does not tell."""
+    machine: Machine = Machine()
+    """Where it runs."""
+    behaviour: Behaviour = Behaviour()
+    """What happens when something is odd."""

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Literal
 
 from tilewise.errors import ImageError
 from tilewise.geometry import Box
-from tilewise.openers import zarr as zarr_opener
 from tilewise.openers.spec import MISSING, ImageSpec
+from tilewise.openers.table import OPENERS, Pixels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import numpy as np
 
 __all__ = ["ImageSpec", "Source", "limit_threads", "missing_chunks", "open_image"]
@@ -27,35 +25,6 @@ KEPT = 16
 SAMPLED = 16
 """Stored units that are looked at when images are told apart."""
 
-
-class Pixels(Protocol):
-    """What an opener gives: an array that is read by selections."""
-
-    def read(self, selection: tuple[slice | list[int], ...]) -> np.ndarray:
-        """Pixels in the array's own axis order."""
-
-    def stored(self, box: Box) -> Iterator[tuple[str, Box, str | None]]:
-        """Key and place of each stored unit that a box touches, and its fault: ``MISSING``, another, or None."""
-
-    def sample(self, count: int) -> dict[str, str]:
-        """Digests of a few stored units, by key."""
-
-
-class Opener(Protocol):
-    """A format that images come in."""
-
-    def recognize(self, path: str) -> bool:
-        """True if the content is of this format."""
-
-    def inspect(self, path: str, *, axes: str | None, level: int) -> ImageSpec:
-        """Find the image and what is known of it."""
-
-    def open_pixels(self, spec: ImageSpec) -> Pixels:
-        """Open it for reading."""
-
-
-OPENERS: dict[str, Opener] = {"zarr": cast(Opener, zarr_opener)}
-"""A format a row; the first that recognizes the content takes it, and the last one words the refusal."""
 
 _open: dict[tuple[str, str, str], Pixels] = {}
 _lock = threading.Lock()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import resource
 import sys
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tilewise import sink, stats
@@ -20,6 +19,8 @@ from tilewise.source import Source, missing_chunks
 from tilewise.timing import Clock
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
 
     from tilewise.block import Infer

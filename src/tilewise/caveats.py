@@ -1,0 +1,45 @@
+"""What a user should know of a plan before it runs: how far tiles equal the whole, and what was chosen for them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tilewise.geometry import Grid, Index
+    from tilewise.model import ModelSpec
+    from tilewise.settings import Pixels
+    from tilewise.tiling import Tiling
+
+
+def judge(model: ModelSpec, tiling: Tiling) -> tuple[str, str]:
+    """Verdict and reason: the model's own, unless the halo is smaller than its reach."""
+    if tiling.bounded and model.exact:
+        return "bounded", f"the halo {list(tiling.halo)} is smaller than the model's reach {list(model.radius or ())}"
+    return model.verdict, model.reason
+
+
+def leaves_declared(model: ModelSpec, tile: Index) -> bool:
+    """True if the model runs at a size other than its declared one."""
+    return model.declared_size is not None and tile != model.declared_size
+
+
+def note(model: ModelSpec, tiling: Tiling, grid: Grid, pixels: Pixels) -> tuple[str, ...]:
+    """Lines for the reader of a plan."""
+    notes = [tiling.note] if tiling.note else []
+    if leaves_declared(model, tuple(a.tile for a in tiling.axes)):
+        tile = [a.tile for a in tiling.axes]
+        notes.append(
+            f"the model declares {list(model.declared_size or ())}; a probe showed that it runs as well at {tile}"
+        )
+    padded = [(a.size, a.padded) for a in tiling.axes if a.padded - a.size >= a.multiple]
+    if padded:
+        notes.append(f"the image is smaller than the tile and is padded from {padded[0][0]} to {padded[0][1]} pixels")
+    if any(model.lead) or any(model.trail):
+        notes.append(
+            f"the model's output is smaller than its input: the image is padded by {list(model.lead)} in front"
+        )
+    if pixels.normalization.kind != "none" and pixels.normalization.scope == "tile" and grid.tiles > 1:
+        notes.append("--scope tile normalizes each tile by itself: expect seams; --scope image has none")
+    if model.verdict in {"dependent", "unproven"} and grid.tiles > 1:
+        notes.append(f"tiles may differ from an untiled run ({model.verdict}): {model.reason}")
+    return tuple(notes)

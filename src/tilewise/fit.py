@@ -1,0 +1,84 @@
+"""Whether image, model and settings fit each other; a refusal says which does not and what to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tilewise.errors import ImageError, SettingError
+from tilewise.memory import show_bytes
+
+if TYPE_CHECKING:
+    from tilewise.crew import Crew
+    from tilewise.memory import Memory
+    from tilewise.model import ModelSpec
+    from tilewise.openers.spec import ImageSpec
+    from tilewise.settings import Cut, Pixels
+
+
+def match_axes(image: ImageSpec, model: ModelSpec) -> str:
+    """The axes that the model sees: yx or zyx."""
+    spatial = "zyx"[-model.spatial_ndim :]
+    absent = [a for a in spatial if a not in image.axes]
+    if absent:
+        raise ImageError(
+            f"an image of axes {image.axes} for a {model.spatial_ndim}-D model",
+            f"an image with {', '.join(spatial)}",
+            "Name the axes with --axes, or use a model of fewer dimensions.",
+        )
+    return spatial
+
+
+def match_channels(image: ImageSpec, model: ModelSpec, pixels: Pixels) -> tuple[int, ...]:
+    """The channels of the image that the model takes, in its order."""
+    chosen = tuple(range(image.channels)) if pixels.channels == "all" else pixels.channels
+    wrong = [c for c in chosen if not 0 <= c < image.channels]
+    if wrong:
+        raise SettingError(
+            f"--channels {','.join(map(str, chosen))}",
+            f"numbers from 0 to {image.channels - 1} (the image has {image.channels})",
+            "Choose channels that the image has.",
+        )
+    if len(chosen) != model.in_channels:
+        example = ",".join(map(str, range(model.in_channels)))
+        raise SettingError(
+            f"{len(chosen)} channel{'s' * (len(chosen) != 1)} of the image",
+            f"{model.in_channels}, which the model takes ({model.layout})",
+            f"Choose them with --channels, for example --channels {example}."
+            if image.channels >= model.in_channels
+            else "Use an image with as many channels, or name its axes with --axes.",
+        )
+    return chosen
+
+
+def match_batch(model: ModelSpec, cut: Cut) -> int:
+    """Tiles in one call."""
+    if model.fixed_batch is not None:
+        if cut.batch not in {"auto", model.fixed_batch}:
+            raise SettingError(
+                f"--batch {cut.batch}", f"the model's own batch of {model.fixed_batch}", "Leave --batch out."
+            )
+        return model.fixed_batch
+    return 1 if cut.batch == "auto" else cut.batch
+
+
+def check_memory(memory: Memory, crew: Crew, cut: Cut) -> None:
+    """Refuse a plan that does not fit into a worker, naming the option that helps."""
+    if memory.total <= crew.memory:
+        return
+    if memory.base > crew.memory:
+        raise SettingError(
+            f"a worker needs {show_bytes(memory.base)} for itself alone, before a pixel is read",
+            f"at most {show_bytes(crew.memory)}",
+            "Use more --memory" + (", or fewer --workers." if crew.workers > 1 else "."),
+        )
+    if memory.tiles * memory.threads > memory.total // 2:
+        help_ = "a smaller --tile" if cut.tile != "auto" else "a smaller --tile or --halo"
+    else:
+        help_ = "a smaller --block"
+    raise SettingError(
+        f"a worker would need {show_bytes(memory.total)} ({show_bytes(memory.base)} for itself, and for each of "
+        f"{memory.threads} blocks at once {show_bytes(memory.tiles)} in the model, {show_bytes(memory.read)} to read, "
+        f"{show_bytes(memory.write)} to write)",
+        f"at most {show_bytes(crew.memory)}",
+        f"Use {help_}, fewer --threads, or more --memory.",
+    )
