@@ -201,7 +201,10 @@ def test_verdicts():
     assert verdict(failure="it failed")[0] == "unproven"
     assert verdict(layout="NC")[0] == "dependent"
     skipped = verdict(status="skipped: it would take some 99 s")
-    assert skipped == ("exact", "all operators are local; certificate skipped: it would take some 99 s")
+    assert skipped == (
+        "unproven",
+        "all operators are local, but there is no certificate: skipped: it would take some 99 s",
+    )
 
 
 def test_a_small_difference_alone_never_certifies():
