@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import sys
 import time
 from dataclasses import dataclass, field
@@ -104,17 +105,23 @@ class _Bar:
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Noted):
-            print_ = self.progress.console.print if self.progress is not None else say
-            print_(event.text)
+            self._say(event.text)
         elif isinstance(event, Started):
             self._start(event)
         elif isinstance(event, Advanced) and self.pace is not None:
             if " failed: " in event.detail:
-                self.progress.console.print(event.detail, markup=False)
+                self._say(event.detail)
             pace = self.pace.describe(event.done, event.failed)
             self.progress.update(self.task, completed=event.done + event.failed, pace=pace)
         elif isinstance(event, Ended):
             self.progress.stop()
+
+    def _say(self, text: str) -> None:
+        """One line above the bar, as it is: brackets are no markup here."""
+        if self.progress is None:
+            say(text)
+        else:
+            self.progress.console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
     def _start(self, event: Started) -> None:
         from rich.console import Console
@@ -130,3 +137,5 @@ class _Bar:
         self.progress = Progress(*columns, console=Console(stderr=True))
         self.task = self.progress.add_task(event.phase, total=event.total, completed=event.done, pace="")
         self.progress.start()
+        # an interrupted run must not leave the terminal without its cursor; stopping twice does no harm
+        atexit.register(self.progress.stop)
