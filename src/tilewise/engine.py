@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from tilewise import place, sink, stats, task
+from tilewise import place, sink, spot, stats, task
 from tilewise.cluster import connect, dashboard
 from tilewise.errors import StoppedError, TilewiseError
 from tilewise.events import Advanced, Ended, Noted, Started, tell
@@ -154,6 +154,7 @@ class _Run:
         book = Ledger.create(made.output.path, made.blocks.total, record_of(made, self.job.device))
         if book.counts().done + book.counts().skipped < made.blocks.total:
             self._survey(made.output.path)
+            self._measure_error()
             self._predict(book)
         return result_of(book)
 
@@ -191,6 +192,20 @@ class _Run:
             state = stats.advance(request, state, merged)
         tell(self.observers, Ended("statistics", time.monotonic() - begin))
         return stats.finish(request, state)
+
+    def _measure_error(self) -> None:
+        """Say what a halo smaller than the model's reach costs, on a few tiles of the image."""
+        made = self.job.plan
+        wide = spot.widen(made) if made.verdict == "bounded" else None
+        if wide is None:
+            return
+        spots = spot.choose_spots(made)
+        wave = drive(self.client, spot.measure_spot, "measure", spots, (self.job.run, wide), attempts=1)
+        with closing(wave):
+            errors = [landed.result for landed in wave if landed.error is None]
+        if errors:
+            text = f"largest error of the {made.recipe.results.output} by the smaller halo, on {len(errors)} tiles"
+            tell(self.observers, Noted(f"{text}: {max(errors):.2g}"))
 
     def _predict(self, book: Ledger) -> None:
         made = self.job.plan

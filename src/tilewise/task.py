@@ -83,6 +83,11 @@ def dismiss(run: str) -> None:
     _jobs.pop(run, None)
 
 
+def find_job(run: str) -> Job:
+    """A job that this process knows."""
+    return _jobs[run]
+
+
 def settle_device(run: str) -> str:
     """The device of a job on this worker; the model is opened on it, so that what is wrong is known early."""
     job = _jobs[run]
