@@ -160,9 +160,13 @@ def test_a_shard_is_one_file_written_once(tmp_path):
     pixels = make_pixels(spec.shape, "float32")
     renamed = []
     real = os.replace
-    with mock.patch.object(os, "replace", lambda a, b: renamed.append(b) or real(a, b)):
-        with mock.patch.object(Path, "replace", lambda a, b: renamed.append(b) or real(a, b)):
-            write(spec, (0, 0, 0), pixels[:, :16, :32])
+
+    def spy(part, place):
+        renamed.append(place)
+        return real(part, place)
+
+    with mock.patch.object(os, "replace", spy), mock.patch.object(Path, "replace", spy):
+        write(spec, (0, 0, 0), pixels[:, :16, :32])
     assert [Path(name).name for name in renamed] == ["0"]
     np.testing.assert_array_equal(read(spec)[:, :16, :32], pixels[:, :16, :32])
 
