@@ -11,7 +11,7 @@ import pytest
 from onnx import helper
 
 from images import make_pixels, write_array, write_image
-from networks import one_layer, save, tiny_unet
+from networks import classifier, one_layer, save, tiny_unet
 from shell import call, tree
 
 
@@ -34,6 +34,7 @@ def place(tmp_path_factory):
     save(tiny_unet(), folder, "unet")
     save(one_layer(3), folder, "rgb")
     save(one_layer(ndim=3), folder, "volume")
+    save(classifier(1), folder, "classifier")
     bad_models(folder)
     return folder
 
@@ -117,6 +118,7 @@ def test_an_image_that_cannot_be_taken(refused, command, image, got, do):
         ("custom.onnx", "my.domain:Magic", "without custom operators"),
         ("rgb.onnx", "1 channel of the image", "--axes"),
         ("volume.onnx", "axes yx for a 3-D model", "--axes"),
+        ("classifier.onnx", "one vector a tile", "not run yet"),
     ],
 )
 def test_a_model_that_cannot_be_run(refused, model, got, do):
@@ -323,3 +325,9 @@ def test_no_command_at_all_shows_the_help():
     assert said.code == 2
     assert "inspect" in said.out + said.err
     assert "tilewise: " not in said.err
+
+
+@pytest.mark.xfail(strict=True, reason="a fixed batch above 1 beside a fixed size is said to give other numbers")
+def test_a_model_of_fixed_size_and_batch_is_taken(place, tmp_path):
+    model = save(one_layer(sizes=(64, 64), batch=2), tmp_path)
+    assert call("plan", place / "yx.zarr", model).code == 0
