@@ -19,7 +19,7 @@ CLASSES = 3
 """Labels: background and two more."""
 
 WIDTHS = (16, 32, 64)
-"""Channels of the U-Net at full, half and quarter size: 70 to 80 ms a tile of 544 x 544 on one core of a cloud machine."""
+"""Channels of the U-Net at full, half and quarter size: 70 to 80 ms a tile of 544 x 544 on one core in the cloud."""
 
 
 @dataclass
