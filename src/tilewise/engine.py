@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tilewise import place, sink, spot, stats, task
 from tilewise.cluster import connect, dashboard
-from tilewise.errors import StoppedError, TilewiseError
+from tilewise.errors import explain
 from tilewise.events import Advanced, Ended, Noted, Started, tell
 from tilewise.ledger import Ledger
 from tilewise.lock import acquire, refuse_held
@@ -23,6 +23,7 @@ from tilewise.record import folder_of, read_stamp, write_json
 from tilewise.result import Result, Tally, result_of
 from tilewise.resume import record_of, recorded_cut
 from tilewise.settings import Behaviour, Cut, Graph, Machine, Pixels, Results
+from tilewise.surveying import survey
 from tilewise.task import Job, Outcome
 from tilewise.wave import drive
 
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
 
 FLUSH_SECONDS = 1.0
 """How often the ledger is written."""
-
-ATTEMPTS = 3
-"""Times that a block is tried before it counts as failed."""
 
 
 def run(
@@ -167,31 +165,9 @@ class _Run:
         if place.exists():
             known = stats.Statistics.from_json(json.loads(place.read_bytes()))
         else:
-            known = self._measure(made)
+            known = survey(self.client, self.job, self.observers)
             write_json(place, known.to_json())
         self.job = _replace(self.client, replace(self.job, statistics=known))
-
-    def _measure(self, made: Plan) -> stats.Statistics:
-        request = stats.request_for(made.recipe.normalization, made.image.dtype)
-        boxes = task.survey_boxes(made)
-        total = boxes.total * request.passes
-        pixels = made.image_pixels * request.passes // total
-        tell(self.observers, Started("statistics", total, 0, pixels))
-        begin, done, state = time.monotonic(), 0, stats.start(request)
-        for _ in range(request.passes):
-            merged = stats.Partial()
-            arguments = (self.job.run, state)
-            wave = drive(self.client, task.survey_block, "survey", range(boxes.total), arguments, attempts=ATTEMPTS)
-            with closing(wave):
-                for landed in wave:
-                    if landed.error is not None:
-                        raise StoppedError(f"statistics of the image: {_cause(landed.error)}") from landed.error
-                    merged = stats.merge(merged, landed.result)
-                    done += 1
-                    tell(self.observers, Advanced("statistics", done, 0, f"box {landed.number}"))
-            state = stats.advance(request, state, merged)
-        tell(self.observers, Ended("statistics", time.monotonic() - begin))
-        return stats.finish(request, state)
 
     def _measure_error(self) -> None:
         """Say what a halo smaller than the model's reach costs, on a few tiles of the image."""
@@ -214,7 +190,7 @@ class _Run:
         ready = counts.done + counts.skipped
         tell(self.observers, Started("blocks", made.blocks.total, ready, made.image_pixels // made.blocks.total))
         begin = flushed = time.monotonic()
-        wave = drive(self.client, task.predict_block, "predict", book.pending(), (self.job.run,), attempts=ATTEMPTS)
+        wave = drive(self.client, task.predict_block, "predict", book.pending(), (self.job.run,))
         try:
             for landed in wave:
                 self._mark(book, tally, landed)
@@ -232,8 +208,8 @@ class _Run:
 
     def _mark(self, book: Ledger, tally: Tally, landed: Any) -> None:
         if landed.error is not None:
-            book.mark(landed.number, "failed", executions=landed.attempts, cause=_cause(landed.error))
-            detail = f"block {landed.number} failed: {_cause(landed.error)}"
+            book.mark(landed.number, "failed", executions=landed.attempts, cause=explain(landed.error))
+            detail = f"block {landed.number} failed: {explain(landed.error)}"
         else:
             outcome: Outcome = landed.result
             seconds = sum(outcome.seconds.values())
@@ -244,11 +220,3 @@ class _Run:
             detail = f"block {landed.number} on {outcome.provider} at {outcome.worker} in {seconds:.2f} s"
         counts = book.counts()
         tell(self.observers, Advanced("blocks", counts.done + counts.skipped, counts.failed, detail))
-
-
-def _cause(error: BaseException) -> str:
-    """One line."""
-    if isinstance(error, TilewiseError):
-        return str(error)
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__

@@ -45,3 +45,11 @@ class BlockError(Exception):
 
 class StoppedError(Exception):
     """A run that ended with failed blocks or was cut short; the same command resumes it (exit code 3)."""
+
+
+def explain(error: BaseException) -> str:
+    """A cause in one line."""
+    if isinstance(error, TilewiseError):
+        return str(error)
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__

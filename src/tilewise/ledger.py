@@ -11,6 +11,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from tilewise.columns import COLUMNS, ROWS, create_column, open_column
 from tilewise.errors import OutputError
 from tilewise.record import Stamp, folder_of, read_stamp, write_json, write_stamp
 
@@ -23,12 +24,6 @@ State = Literal["pending", "done", "skipped", "failed"]
 """Of a block; its place in the list is what is stored."""
 
 STATES: tuple[State, ...] = get_args(State)
-
-COLUMNS = {"seconds": "float32", "attempts": "uint16", "nan": "uint64", "inf": "uint64", "state": "uint8"}
-"""One array a fact, with its type. The state is written last: a block that reads as done has all its facts."""
-
-ROWS = 65536
-"""Blocks in a chunk of an array: 1.5 MB over all columns."""
 
 LOADED = 4
 """Chunks kept in memory between flushes."""
@@ -65,7 +60,7 @@ class Ledger:
     def __init__(self, path: str, blocks: int, *, writable: bool) -> None:
         self.path = path
         self.blocks = blocks
-        self._arrays = {name: _open_column(path, name, blocks, writable) for name in COLUMNS}
+        self._arrays = {name: open_column(path, name, blocks, writable) for name in COLUMNS}
         self._loaded: dict[int, dict[str, np.ndarray]] = {}
         self._dirty: set[int] = set()
         self._failures: dict[int, str] = _read_failures(path)
@@ -80,9 +75,9 @@ class Ledger:
         """Set a ledger up, or open it if it is there; nothing is stored for pending blocks."""
         if read_stamp(path) is None:
             write_stamp(path, Stamp(record, ()))
-        for name, dtype in COLUMNS.items():
+        for name in COLUMNS:
             if not (folder_of(path) / name / "zarr.json").exists():
-                _create_column(path, name, dtype, blocks)
+                create_column(path, name, blocks)
         return cls(path, blocks, writable=True)
 
     @classmethod
@@ -231,40 +226,6 @@ class Ledger:
                 "a ledger as tilewise wrote it",
                 "Choose another output, or add --overwrite.",
             ) from error
-
-
-def _create_column(path: str, name: str, dtype: str, blocks: int) -> None:
-    import zarr
-    from zarr.codecs import ZstdCodec
-    from zarr.storage import LocalStore
-
-    zarr.create_array(
-        LocalStore(folder_of(path) / name),
-        shape=(blocks,),
-        chunks=(min(ROWS, blocks),),
-        dtype=dtype,
-        compressors=ZstdCodec(level=1, checksum=True),
-        fill_value=0,
-        zarr_format=3,
-    )
-
-
-def _open_column(path: str, name: str, blocks: int, writable: bool) -> Any:
-    import zarr
-    from zarr.storage import LocalStore
-
-    store = LocalStore(folder_of(path) / name, read_only=not writable)
-    try:
-        array = zarr.open_array(store, mode="r+" if writable else "r", zarr_format=3)
-    except Exception as error:
-        raise OutputError(
-            f"the ledger of {path} lacks its {name}", "a ledger as tilewise wrote it", "Add --overwrite."
-        ) from error
-    if array.shape != (blocks,):
-        raise OutputError(
-            f"the ledger of {path} counts {array.shape[0]} blocks", f"{blocks}, as this run does", "Add --overwrite."
-        )
-    return array
 
 
 def _read_failures(path: str) -> dict[int, str]:

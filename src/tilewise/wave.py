@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
     from distributed import Client, Future
 
+ATTEMPTS = 3
+"""Times that a task is tried before it counts as failed."""
+
 AHEAD = 2
 """Tasks handed out per thread: one that runs, one that waits at the worker."""
 
@@ -35,7 +38,7 @@ def drive(
     numbers: Iterable[int],
     arguments: tuple[Any, ...],
     *,
-    attempts: int,
+    attempts: int = ATTEMPTS,
 ) -> Generator[Landed]:
     """Call ``work(arguments[0], number, *arguments[1:])`` on the workers for each number; landed in any order.
 
