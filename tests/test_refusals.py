@@ -327,7 +327,6 @@ def test_no_command_at_all_shows_the_help():
     assert "tilewise: " not in said.err
 
 
-@pytest.mark.xfail(strict=True, reason="a fixed batch above 1 beside a fixed size is said to give other numbers")
 def test_a_model_of_fixed_size_and_batch_is_taken(place, tmp_path):
     model = save(one_layer(sizes=(64, 64), batch=2), tmp_path)
     assert call("plan", place / "yx.zarr", model).code == 0

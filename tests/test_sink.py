@@ -428,6 +428,7 @@ from test_sink import make_spec
 from tilewise.sink import write
 spec = make_spec(sys.argv[1], shape=(2, 512, 512), shard=(2, 256, 256), chunk=(2, 32, 32))
 pixels = np.random.default_rng(0).standard_normal((2, 256, 256)).astype("float32")
+write(spec, (0, 256, 256), pixels)
 print("go", flush=True)
 while True:
     write(spec, (0, 256, 256), pixels)

@@ -19,6 +19,7 @@ from tilewise.place import check_place
 from tilewise.placement import place_output
 from tilewise.plans import Plan, lead_axes
 from tilewise.postprocess import check_results, has_channels, output_dtype
+from tilewise.session import check_device
 from tilewise.settings import Asked, Behaviour, Cut, Graph, Machine, Pixels, Results
 from tilewise.sharding import Weights, block_bytes, choose_blocks
 from tilewise.source import open_image
@@ -78,6 +79,8 @@ def plan(
 def decide(image: ImageSpec, model: ModelSpec, asked: Asked) -> Plan:
     """Decide everything from the facts of image and model; touches no file."""
     crew = hire(asked.machine)
+    if asked.machine.scheduler is None:
+        check_device(asked.machine.device)
     spatial = match_axes(image, model)
     channels = match_channels(image, model, asked.pixels)
     _check(image, model, asked, len(channels))

@@ -42,11 +42,12 @@ def record_of(plan: Plan, device: str) -> dict[str, Any]:
         "pad": recipe.pad,
         "normalize": asdict(recipe.normalization),
         "results": asdict(recipe.results),
-        "nan": plan.behaviour.nan,
-        "missing": plan.behaviour.missing,
         "device": device.partition(":")[0],
         "versions": {"tilewise": known.tilewise, "onnxruntime": known.onnxruntime},
         NOTES: {
+            # what a block does with odd pixels never changes those that it writes: a resume may ask otherwise
+            "nan": plan.behaviour.nan,
+            "missing": plan.behaviour.missing,
             "image": image.path,
             "model": model.path,
             "verdict": plan.verdict,

@@ -119,6 +119,12 @@ def offers_cuda() -> bool:
     return "CUDAExecutionProvider" in ort.get_available_providers()
 
 
+def check_device(device: str) -> None:
+    """Refuse a GPU that the installed wheel cannot know; that a session starts there is seen when it is opened."""
+    if device.startswith("cuda") and not offers_cuda():
+        raise _no_device(SessionOptions(device=device), "this onnxruntime was built for the CPU")
+
+
 def open_session(model: bytes | Path, options: SessionOptions) -> Session:
     """Open a model on exactly the device asked for.
 

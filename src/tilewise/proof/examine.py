@@ -11,7 +11,7 @@ from tilewise.errors import ModelError
 from tilewise.proof.choice import Choice, choose
 from tilewise.proof.explore import Explored, explore
 from tilewise.proof.file import load
-from tilewise.proof.freedom import same_numbers, takes_batches
+from tilewise.proof.freedom import as_declared, same_numbers, takes_batches
 from tilewise.proof.geometry import Frame
 from tilewise.proof.judge import Evidence, gather, judge
 from tilewise.proof.liveness import live_bytes
@@ -154,7 +154,7 @@ def prepare_graph(
     if size is not None and explored.freed:
         if 2 * clock.cost(math.prod(size)) > DECLARED_SECONDS:
             checks.append("freed: same operators as the file")
-        elif same_numbers(_runner(model, image, explored, clock), runner, size):
+        elif same_numbers(*as_declared(_runner(model, image, explored, clock), runner, image), size):
             checks.append("freed: same numbers at the declared size")
         else:
             raise ModelError(

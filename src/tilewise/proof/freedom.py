@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,8 @@ from tilewise.proof.runner import RunError, Runner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from tilewise.proof.signature import Port
 
 TOLERANCE = 1e-6
 """Of the output's range: rounding of an equal graph that was optimised otherwise."""
@@ -26,6 +29,14 @@ def same_numbers(first: Runner, second: Runner, sizes: Sequence[int], tolerance:
     if a.shape != b.shape:
         return False
     return float(difference(a, b).max(initial=0.0)) <= tolerance * max(value_range(a), 1e-30)
+
+
+def as_declared(original: Runner, freed: Runner, image: Port) -> tuple[Runner, Runner]:
+    """Both with the batch that the file declares, which may be the only one that the original takes."""
+    place = original.layout.find("N")
+    declared = image.dims[place] if image.dims and place >= 0 else 1
+    batch = declared if isinstance(declared, int) and declared > 1 else original.batch
+    return replace(original, batch=batch), replace(freed, batch=batch)
 
 
 def takes_batches(runner: Runner, sizes: Sequence[int], batch_axis: int) -> bool:
