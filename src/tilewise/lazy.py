@@ -64,7 +64,7 @@ def predict(
     array, axes = _unwrap(x, pixels.axes)
     known = model if isinstance(model, Model) else Model(model, graph)
     asked = Asked(cut=cut, pixels=pixels, results=results, graph=graph, machine=machine)
-    made = decide(_describe(array, axes), known.spec, asked)
+    made = decide(describe(array, axes), known.spec, asked)
     result = _predict(array, axes, made, known)
     wrapped: Lazy = _wrap(result, x, made)
     return wrapped
@@ -89,7 +89,7 @@ def _unwrap(x: Any, axes: str | None) -> tuple[da.Array, str]:
     return array, found
 
 
-def _describe(array: da.Array, axes: str) -> ImageSpec:
+def describe(array: da.Array, axes: str) -> ImageSpec:
     """An array's facts, in the words of a stored image's."""
     ndim = array.ndim
     return ImageSpec(
