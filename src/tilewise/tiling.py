@@ -58,7 +58,7 @@ def choose(shape: Index, model: ModelSpec, cut: Cut, budget: int, bytes_per_pixe
         affordable = [t for t in tiles if _fits(shape, model, t, exact)]
         if affordable:
             tile = _best(shape, model, affordable, exact)
-            if _redundancy(shape, model, tile, exact) <= AFFORDABLE:
+            if _price(_axes(shape, model, tile, exact)) <= AFFORDABLE:
                 return _tiling(shape, model, tile, exact, None)
     tile = _best(shape, model, tiles, (0,) * len(shape))
     share = 4 if exact is not None else 8
@@ -208,6 +208,11 @@ def _clip(shape: Index, model: ModelSpec, tile: Index) -> Index:
 
 def _redundancy(shape: Index, model: ModelSpec, tile: Index, halo: Index) -> float:
     return Grid(_axes(shape, model, tile, halo)).redundancy
+
+
+def _price(axes: tuple[Axis, ...]) -> float:
+    """Pixels computed per pixel of the padded image: padding a small image to the grid is not the halo's fault."""
+    return math.prod(axis.count * axis.tile / axis.padded for axis in axes)
 
 
 def _best(shape: Index, model: ModelSpec, tiles: list[Index], halo: Index) -> Index:
