@@ -17,7 +17,7 @@ import numpy as np
 from meter import Span
 
 WARM = ("distributed", "dask.array", "dask.array.overlap", "zarr", "zarr.codecs", "numcodecs.zstd", "onnxruntime")
-"""What the careful user's work imports (to_zarr looks for a distributed client): tilewise has it when its clock starts."""
+"""What the careful user's work imports, distributed for to_zarr: tilewise has it when its clock starts."""
 
 
 @dataclass(frozen=True, slots=True)
