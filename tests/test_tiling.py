@@ -38,7 +38,7 @@ def test_without_flags_a_run_always_starts(shape, multiple, reach, budget):
     exact = model.halo
     if exact is not None and not made.bounded and any(tiled):
         assert all(h >= e for h, e, t in zip(made.halo, exact, tiled, strict=True) if t)
-        assert price <= AFFORDABLE
+        assert price <= AFFORDABLE or all(axis.step >= axis.tile / 2 for axis in made.axes if axis.count > 1)
     if made.bounded:
         assert "--halo exact insists" in made.note
         assert all(axis.step >= axis.tile / 2 for axis in made.axes if axis.count > 1)

@@ -65,10 +65,11 @@ def choose(shape: Index, model: ModelSpec, cut: Cut, budget: int, bytes_per_pixe
     smaller = tuple(round_down(t // share, m) for t, m in zip(tile, model.multiple, strict=True))
     if exact is not None:
         smaller = tuple(min(a, b) for a, b in zip(smaller, exact, strict=True))
-        note = (
-            f"the exact halo {list(exact)} would compute more than {AFFORDABLE:g} pixels per pixel kept with tiles of "
-            f"{list(tile)}: --halo exact insists, a larger --tile makes it cheaper"
-        )
+        if smaller != exact:
+            note = (
+                f"the exact halo {list(exact)} would compute more than {AFFORDABLE:g} pixels per pixel kept with tiles "
+                f"of {list(tile)}: --halo exact insists, a larger --tile makes it cheaper"
+            )
     _require_core(model, tile, smaller)
     return _tiling(shape, model, tile, smaller, note)
 
