@@ -344,12 +344,6 @@ def test_damaged_chunks_are_named(tmp_path, options, damage):
             read_all(spec, missing=missing)
 
 
-def test_zarr_is_told_how_many_threads_to_use():
-    with zarr.config.set({"threading.max_workers": None, "async.concurrency": 10}):
-        source_module.limit_threads(3)
-        assert zarr.config.get("threading.max_workers") == zarr.config.get("async.concurrency") == 3
-
-
 @pytest.mark.data
 @pytest.mark.skipif(not DATA.is_dir(), reason="the shared data are not here")
 @pytest.mark.parametrize("name", ["4d_dataset", "5d_dataset"])

@@ -77,7 +77,9 @@ def run_command(
     """Run MODEL over IMAGE and write the result to OUT. The same command again resumes."""
     from tilewise.display import watch
     from tilewise.engine import run
+    from tilewise.process import settle
 
+    settle()
     given = asked()
     result = run(
         image,
@@ -166,6 +168,9 @@ def demo(
     ),
 ) -> None:
     """Build a large sample image, run a model over it, check the result, draw a picture."""
+    from tilewise.process import settle
+
+    settle()
     from tilewise.demo import demo as show
 
     show(folder)

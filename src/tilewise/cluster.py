@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tilewise.errors import RuntimeMissingError, SettingError
+from tilewise.process import environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -210,11 +211,9 @@ class _Crew:
         command = [sys.executable, "-m", "distributed.cli.dask_worker", self.address]
         command += ["--no-nanny", "--no-dashboard", "--nthreads", str(self.threads)]
         command += ["--memory-limit", str(self.memory), "--local-directory", self.folder, "--death-timeout", "60"]
-        environment = {**os.environ, "DASK_DISTRIBUTED__LOGGING__DISTRIBUTED": "critical"}
-        environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         return subprocess.Popen(
             command,
-            env=environment,
+            env={**os.environ, **environment(self.threads)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

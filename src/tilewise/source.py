@@ -14,7 +14,7 @@ from tilewise.openers.table import OPENERS, Pixels
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["ImageSpec", "Source", "limit_threads", "missing_chunks", "open_image"]
+__all__ = ["ImageSpec", "Source", "missing_chunks", "open_image"]
 
 LEAD = "tz"
 """Axes that a model may not see, in the order in which they lead a block's pixels."""
@@ -44,17 +44,6 @@ def open_image(path: str, *, axes: str | None = None, level: int = 0) -> ImageSp
     path = str(path)
     opener = next((row for row in OPENERS.values() if row.recognize(path)), OPENERS["zarr"])
     return opener.inspect(path, axes=axes, level=level)
-
-
-def limit_threads(threads: int) -> None:
-    """Let zarr use so many threads and requests at once in this process.
-
-    Without it zarr takes as many threads as a large machine has cores, and ten requests a read, from each of the
-    threads that read at the same time. It takes effect for threads only before zarr's first read in the process.
-    """
-    import zarr
-
-    zarr.config.set({"threading.max_workers": threads, "async.concurrency": threads})
 
 
 @dataclass(frozen=True, slots=True)

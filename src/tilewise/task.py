@@ -5,9 +5,9 @@ A job reaches each worker once, as a plugin; after that a task carries the job's
 
 from __future__ import annotations
 
-import resource
 import sys
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tilewise import sink, stats
@@ -19,7 +19,6 @@ from tilewise.source import Source, missing_chunks
 from tilewise.timing import Clock
 
 if TYPE_CHECKING:
-    from pathlib import Path
 
     import numpy as np
 
@@ -219,8 +218,15 @@ def worker_name() -> str:
 
 def peak_memory() -> int:
     """Largest resident size of this process so far, in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    try:
+        # not getrusage: a child starts with its parent's peak there
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _slices(core: Box, stack: Index) -> list[int]:
