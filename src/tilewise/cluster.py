@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tilewise.errors import RuntimeMissingError, SettingError
-from tilewise.process import environment
+from tilewise.process import environment, reuse_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,6 +121,7 @@ def _inside(threads: int) -> Iterator[Client]:
     """One worker inside this process: starts at once and copies nothing."""
     from distributed import Client, LocalCluster
 
+    reuse_memory()
     with (
         LocalCluster(
             n_workers=1,

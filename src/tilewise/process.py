@@ -1,6 +1,6 @@
-"""How a process that is tilewise's own is set up: memory that is used again, no more threads than were asked for.
+"""How a process that computes blocks is set up: memory that is used again, no more threads than were asked for.
 
-Python programs that import tilewise are left as they are: such settings are theirs.
+A Python program that imports tilewise is left as it is; one that runs blocks in itself gets glibc's thresholds alone.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ def environment(threads: int) -> dict[str, str]:
 
 
 def settle() -> None:
-    """For this process, before anything heavy is imported."""
+    """For a process that is tilewise's own, before anything heavy is imported."""
     for name, value in _zarr_threads(os.cpu_count() or 1).items():
         os.environ.setdefault(name, value)
-    _reuse_memory()
+    reuse_memory()
 
 
 def _zarr_threads(threads: int) -> dict[str, str]:
@@ -40,8 +40,8 @@ def _zarr_threads(threads: int) -> dict[str, str]:
     return {"ZARR_THREADING__MAX_WORKERS": str(threads)}
 
 
-def _reuse_memory() -> None:
-    """What a worker's environment tells glibc; without glibc nothing happens."""
+def reuse_memory() -> None:
+    """What a worker's environment tells glibc; without it 3-D blocks wait for pages. Elsewhere nothing happens."""
     if not sys.platform.startswith("linux"):
         return
     import ctypes
