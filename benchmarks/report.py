@@ -82,7 +82,7 @@ def describe_machine() -> dict[str, Any]:
         "processor": _processor(),
         "cores": cores(),
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
-        "system": f"{platform.system()} {platform.release()}",
+        "system": platform.system(),
         "python": platform.python_version(),
         **{package: _version(package) for package in PACKAGES},
         "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),

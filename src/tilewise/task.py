@@ -19,7 +19,6 @@ from tilewise.source import Source, missing_chunks
 from tilewise.timing import Clock
 
 if TYPE_CHECKING:
-
     import numpy as np
 
     from tilewise.block import Infer
