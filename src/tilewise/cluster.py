@@ -128,6 +128,7 @@ def _inside(threads: int) -> Iterator[Client]:
             threads_per_worker=threads,
             processes=False,
             dashboard_address=f"{LOOPBACK}:0",
+            worker_dashboard_address=f"{LOOPBACK}:0",
             memory_limit=0,
             silence_logs=50,
         ) as cluster,
@@ -210,6 +211,8 @@ class _Crew:
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "distributed.cli.dask_worker", self.address]
+        # a worker's own pages would else be served to the whole network
+        command += ["--host", LOOPBACK, "--dashboard-address", f"{LOOPBACK}:0"]
         command += ["--no-nanny", "--no-dashboard", "--nthreads", str(self.threads)]
         command += ["--memory-limit", str(self.memory), "--local-directory", self.folder, "--death-timeout", "60"]
         return subprocess.Popen(
