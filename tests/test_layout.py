@@ -3,8 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tilewise.errors import SettingError
-from tilewise.layout import arrange, check_layout, restore
+from tilewise.layout import arrange, restore
 
 
 @pytest.mark.parametrize(
@@ -37,13 +36,3 @@ def test_a_layout_without_channels() -> None:
     tiles = np.arange(20.0).reshape(1, 1, 4, 5)
     assert arrange(tiles, "NHW").shape == (1, 4, 5)
     np.testing.assert_array_equal(restore(arrange(tiles, "HW"), "HW", 2), tiles)
-
-
-@pytest.mark.parametrize("wrong", ["NCXY", "NCHH", "NC", ""])
-def test_a_wrong_layout_is_refused(wrong: str) -> None:
-    with pytest.raises(SettingError, match="each once, with H and W"):
-        check_layout("--layout", wrong)
-
-
-def test_small_letters_are_taken() -> None:
-    assert check_layout("--layout", "nhwc") == "NHWC"

@@ -13,6 +13,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import zarr
+from onnx import TensorProto, helper
 
 import tilewise
 from images import make_pixels, write_array, write_image
@@ -274,3 +275,23 @@ def test_a_scheduler_of_ones_own(tmp_path, image, untiled, two_workers):
     result = tilewise.run(image, MODEL, tmp_path / "out.zarr", cut=cut, pixels=STANDARDIZE, machine=machine)
     assert result.state == "done"
     assert np.abs(read(tmp_path / "out.zarr") - untiled).max() == 0
+
+
+def test_constants_of_further_inputs_do_not_outlive_their_run(tmp_path):
+    """Two runs in one process, of one file with two constants: the second must not get the first one's session."""
+    graph = helper.make_graph(
+        [helper.make_node("Mul", ["image", "gain"], ["out"])],
+        "gain",
+        [
+            helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 1, "h", "w"]),
+            helper.make_tensor_value_info("gain", TensorProto.FLOAT, [1]),
+        ],
+        [helper.make_tensor_value_info("out", TensorProto.FLOAT, ["n", 1, "h", "w"])],
+    )
+    model = save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path)
+    pixels = make_pixels((40, 50), "uint8")
+    image = write_array(tmp_path / "image.zarr", pixels)
+    for gain in (2.0, 3.0):
+        out = tmp_path / f"{gain}.zarr"
+        tilewise.run(image, model, out, graph=tilewise.Graph(inputs=(("gain", gain),)))
+        np.testing.assert_array_equal(read(out)[0], pixels * np.float32(gain))

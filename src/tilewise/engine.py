@@ -95,11 +95,12 @@ def execute(made: Plan, model: Model, observers: tuple[Observer, ...] = ()) -> R
         job = _hand_out(client, job)
         try:
             with acquire(spec.path, job.run, on_wait=lambda owner, left: _say_waiting(observers, str(owner), left)):
-                sink.create(spec, record_of(made, job.device), inputs=inputs, overwrite=made.behaviour.overwrite)
+                record = record_of(made, job.device)
+                sink.create(spec, record, inputs=inputs, overwrite=made.behaviour.overwrite)
                 # not before: a refusal is one line
                 for note in (*made.notes, *_links(client)):
                     tell(observers, Noted(note))
-                return _Run(job, client, observers).go()
+                return _Run(job, client, observers).go(Ledger.create(spec.path, made.blocks.total, record))
         finally:
             _take_back(client, job)
 
@@ -146,12 +147,10 @@ class _Run:
     observers: tuple[Observer, ...]
     started: float = field(default_factory=time.monotonic)
 
-    def go(self) -> Result:
-        made = self.job.plan
-        assert made.output is not None  # noqa: S101 told by execute
-        book = Ledger.create(made.output.path, made.blocks.total, record_of(made, self.job.device))
-        if book.counts().done + book.counts().skipped < made.blocks.total:
-            self._survey(made.output.path)
+    def go(self, book: Ledger) -> Result:
+        counts = book.counts()
+        if counts.done + counts.skipped < book.blocks:
+            self._survey(book.path)
             self._measure_error()
             self._predict(book)
         return result_of(book)

@@ -39,10 +39,6 @@ class RuntimeMissingError(TilewiseError, ImportError):
     """No usable onnxruntime, two of them, or a device that was asked for and does not start."""
 
 
-class BlockError(Exception):
-    """A block that failed for good, with its place; raised ``from`` the cause."""
-
-
 class StoppedError(Exception):
     """A run that ended with failed blocks or was cut short; the same command resumes it (exit code 3)."""
 

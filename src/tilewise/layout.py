@@ -4,25 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tilewise.errors import SettingError
-
 if TYPE_CHECKING:
     import numpy as np
 
 SPATIAL = "DHW"
-
-
-def check_layout(option: str, layout: str) -> str:
-    """A layout in capitals, or a refusal."""
-    letters = layout.upper()
-    known = set(letters) <= set("NC" + SPATIAL) and len(set(letters)) == len(letters)
-    if not known or {"H", "W"} - set(letters):
-        raise SettingError(
-            f"{option} {layout}",
-            "letters from N C D H W, each once, with H and W",
-            f"For example {option} NCHW, NHWC, NCDHW or NDHWC.",
-        )
-    return letters
 
 
 def canonical(spatial_ndim: int) -> str:

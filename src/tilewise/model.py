@@ -49,28 +49,26 @@ class Model:
         """
         return _entry(self.path, self.graph)[0]
 
-    def prepared(self) -> bytes | Path:
+    def prepared(self) -> bytes:
         """The graph that workers run: pruned to its output, freed where proven, with constants in it."""
-        return prepare(self.path, self.spec, free=True, graph=self.graph)
+        return prepare(self.path, self.spec, graph=self.graph)
 
     def inspect(self) -> dict[str, Any]:
         """What ``tilewise inspect --json`` prints."""
         return self.spec.inspect()
 
 
-def prepare(path: str | Path, spec: ModelSpec, *, free: bool = True, graph: Graph | None = None) -> bytes | Path:
-    """The graph that the certificate was made with, for a session.
+def prepare(path: str | Path, spec: ModelSpec, *, graph: Graph | None = None) -> bytes:
+    """The graph that the certificate was made with, for a session: one for all sizes, or last bits would differ.
 
     Args:
         path: the model file.
         spec: its spec, whose digest the file must still have.
-        free: kept for callers that never leave the declared size; the certified graph takes that size too.
         graph: the settings with which it was inspected, if they cannot be told from the spec.
 
     Raises:
         ModelError: the file is another one by now.
     """
-    del free  # one graph for all sizes: two would give two sets of last bits
     asked = graph or Graph(
         layout=spec.layout, output_layout=spec.output_layout, output_name=spec.output_name, inputs=spec.constants
     )

@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from tilewise.errors import ImageError
+from tilewise.errors import ImageError, explain
 from tilewise.geometry import Box
 from tilewise.openers.spec import MISSING, ImageSpec
 from tilewise.openers.table import OPENERS, Pixels
@@ -199,9 +199,9 @@ def _blame(spec: ImageSpec, pixels: Pixels, region: Box, error: Exception) -> Im
         try:
             pixels.read(box.slices)
         except Exception as cause:
-            return _corrupt(spec, key, _cause(cause))
+            return _corrupt(spec, key, explain(cause))
     return ImageError(
-        f"{_place(spec)} could not be read from {region.start} to {region.stop} ({_cause(error)})",
+        f"{_place(spec)} could not be read from {region.start} to {region.stop} ({explain(error)})",
         "a store that answers",
         "Check disk and network, and run the same command again.",
     )
@@ -217,8 +217,3 @@ def _corrupt(spec: ImageSpec, key: str, why: str) -> ImageError:
 
 def _place(spec: ImageSpec) -> str:
     return f"{spec.path}/{spec.array_path}".rstrip("/")
-
-
-def _cause(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:160]}" if lines else type(error).__name__

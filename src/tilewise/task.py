@@ -5,8 +5,10 @@ A job reaches each worker once, as a plugin; after that a task carries the job's
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,12 +40,17 @@ class Job:
     """The run's id, new for every run."""
     plan: Plan
     """What to do."""
-    model: bytes | Path
-    """The prepared model, or the path of one whose weights lie in further files."""
+    model: bytes
+    """The prepared model; constants of further inputs are part of it."""
     device: str
     """cpu, cuda or cuda:N: the same on every worker."""
     statistics: Statistics | None = None
     """Of the image, once they are known."""
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of the prepared model: the file's own says nothing of the constants that it was given."""
+        return hashlib.sha256(self.model).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,9 +182,7 @@ def _split(plan: Plan, box: Box) -> tuple[Box, tuple[int, ...], Box]:
 
 def open_model(job: Job) -> Session:
     """The session of this process for the job's model."""
-    plan, model = job.plan, job.model
-    key = f"{plan.model.sha256}:{plan.model.output_name}:{plan.freed}"
-    return cached_session(key, lambda: model, SessionOptions(device=_device(job)))
+    return cached_session(job.digest, lambda: job.model, SessionOptions(device=_device(job)))
 
 
 def _device(job: Job) -> str:
