@@ -44,12 +44,12 @@ def run(
     model: str | Path | Model,
     out: str | Path,
     *,
-    cut: Cut = Cut(),  # noqa: B008 frozen records are safe defaults
-    pixels: Pixels = Pixels(),  # noqa: B008
-    results: Results = Results(),  # noqa: B008
-    graph: Graph = Graph(),  # noqa: B008
-    machine: Machine = Machine(),  # noqa: B008
-    behaviour: Behaviour = Behaviour(),  # noqa: B008
+    cut: Cut = Cut(),
+    pixels: Pixels = Pixels(),
+    results: Results = Results(),
+    graph: Graph = Graph(),
+    machine: Machine = Machine(),
+    behaviour: Behaviour = Behaviour(),
     observers: tuple[Observer, ...] = (),
 ) -> Result:
     """Run a model over an image, zarr to zarr; the same call again resumes.

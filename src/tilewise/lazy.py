@@ -37,11 +37,11 @@ def predict(
     x: Lazy,
     model: str | Path | Model,
     *,
-    cut: Cut = Cut(),  # noqa: B008 frozen records are safe defaults
-    pixels: Pixels = Pixels(),  # noqa: B008
-    results: Results = Results(),  # noqa: B008
-    graph: Graph = Graph(),  # noqa: B008
-    machine: Machine = Machine(),  # noqa: B008
+    cut: Cut = Cut(),
+    pixels: Pixels = Pixels(),
+    results: Results = Results(),
+    graph: Graph = Graph(),
+    machine: Machine = Machine(),
 ) -> Lazy:
     """Run a model over a Dask array or DataArray, lazily; the same bits as ``run`` writes.
 

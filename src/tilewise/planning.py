@@ -43,12 +43,12 @@ def plan(
     model: str | Path | Model,
     out: str | Path | None = None,
     *,
-    cut: Cut = Cut(),  # noqa: B008 frozen records are safe defaults
-    pixels: Pixels = Pixels(),  # noqa: B008
-    results: Results = Results(),  # noqa: B008
-    graph: Graph = Graph(),  # noqa: B008
-    machine: Machine = Machine(),  # noqa: B008
-    behaviour: Behaviour = Behaviour(),  # noqa: B008
+    cut: Cut = Cut(),
+    pixels: Pixels = Pixels(),
+    results: Results = Results(),
+    graph: Graph = Graph(),
+    machine: Machine = Machine(),
+    behaviour: Behaviour = Behaviour(),
 ) -> Plan:
     """Decide everything about a run; nothing is written and no pixel is read.
 

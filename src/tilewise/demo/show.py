@@ -88,7 +88,7 @@ def demo(
     *,
     size: int = SIZE,
     seed: int = 0,
-    machine: Machine = Machine(),  # noqa: B008 frozen records are safe defaults
+    machine: Machine = Machine(),
     quiet: bool = False,
 ) -> Shown:
     """Run the demo in a folder, with progress on standard error and a summary on standard output.

@@ -1,0 +1,21 @@
+"""What the model file does not tell, or tells wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graph:
+    """What the model file does not tell, or tells wrong."""
+
+    layout: str | None = None
+    """Order of the input's axes: NCHW, NHWC, NCDHW, NDHWC; told from the graph if not given."""
+    output_layout: str | None = None
+    """Order of the output's axes."""
+    output_name: str | None = None
+    """Which of several outputs."""
+    inputs: tuple[tuple[str, float], ...] = ()
+    """Constant values of further inputs, as (name, value)."""
+    free_size: bool = False
+    """Free a declared fixed size even where the asked tile does not need it."""
