@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 from tilewise.child import ask
 from tilewise.errors import ModelError
 from tilewise.settings import Graph
-from tilewise.spec import Certificate, ModelSpec, Tensor
+from tilewise.spec import Certificate, ModelSpec, Port, Tensor
 from tilewise.versions import Versions, versions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Certificate", "Model", "ModelSpec", "Tensor", "prepare"]
+__all__ = ["Certificate", "Model", "ModelSpec", "Port", "Tensor", "prepare"]
 
 UNTOLD = Graph()
 """Nothing is told beyond the file."""
@@ -70,7 +70,10 @@ def prepare(path: str | Path, spec: ModelSpec, *, graph: Graph | None = None) ->
         ModelError: the file is another one by now.
     """
     asked = graph or Graph(
-        layout=spec.layout, output_layout=spec.output_layout, output_name=spec.output_name, inputs=spec.constants
+        layout=spec.layout,
+        output_layout=None if spec.ports else spec.output_layout,
+        output_name=None if spec.ports else spec.output_name,
+        inputs=spec.constants,
     )
     found, content = _entry(path, asked, content=True)
     if found.sha256 != spec.sha256:

@@ -6,46 +6,9 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any
 
-Verdict = Literal["exact", "exact to rounding", "dependent", "unproven"]
-"""How far a tiled run equals the untiled one; DESIGN.md's words."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tensor:
-    """An input or output as the file declares it."""
-
-    name: str
-    """Its name."""
-    dtype: str
-    """numpy's name of its type."""
-    shape: tuple[int | str | None, ...]
-    """Declared lengths: a number, a name, or None."""
-
-
-@dataclass(frozen=True, slots=True)
-class Certificate:
-    """What was run to prove the verdict, and where."""
-
-    status: str
-    """passed, failed, or skipped and why."""
-    difference: float | None
-    """Largest difference between tiled and untiled, as a fraction of the output's range."""
-    tile: tuple[int, ...] | None
-    """Tile per axis."""
-    threads: int
-    """Threads within one run."""
-    tilewise: str
-    """Version."""
-    onnx: str
-    """Version."""
-    onnxruntime: str
-    """Version."""
-    processor: str
-    """Model of the processor."""
-    probes: tuple[str, ...] = ()
-    """What else was checked, in words."""
+from tilewise.spec.part import Certificate, Port, Tensor, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +75,29 @@ class ModelSpec:
     """Weights in the graph."""
     certificate: Certificate
     """The proof."""
+    ports: tuple[Port, ...] = ()
+    """All outputs that are written, in the graph's order, if there are several; empty for one. The first of them has
+    the fields above, but that multiple, before, after, verdict and reason above hold for all of them together."""
+    left_out: tuple[tuple[str, str], ...] = ()
+    """Outputs that are not written, as (name, why)."""
+
+    @property
+    def written(self) -> tuple[Port, ...]:
+        """The outputs that are written: one at least."""
+        one = Port(
+            self.output_name,
+            self.output_layout,
+            self.out_channels,
+            self.out_dtype,
+            self.scale,
+            self.lead,
+            self.trail,
+            self.before,
+            self.after,
+            self.verdict,
+            self.reason,
+        )
+        return self.ports or (one,)
 
     @property
     def radius(self) -> tuple[int, ...] | None:
@@ -156,13 +142,13 @@ class ModelSpec:
         """What ``tilewise inspect --json`` prints."""
         return {
             "inputs": [dataclasses.asdict(tensor) for tensor in self.inputs],
-            "outputs": [dataclasses.asdict(tensor) for tensor in self.outputs],
+            "outputs": [{**dataclasses.asdict(tensor), **self._told(tensor.name)} for tensor in self.outputs],
             "layout": self.layout,
             "output_layout": self.output_layout,
             "spatial_ndim": self.spatial_ndim,
             "in_channels": self.in_channels,
             "out_channels": self.out_channels,
-            "scale": [int(q) if q.denominator == 1 else str(q) for q in self.scale],
+            "scale": _numbers(self.scale),
             "multiple": list(self.multiple),
             "radius": self.radius and list(self.radius),
             "halo": self.halo and list(self.halo),
@@ -174,6 +160,24 @@ class ModelSpec:
             "sha256": self.sha256,
         }
 
+    def _told(self, name: str) -> dict[str, Any]:
+        """What is known of an output beyond its declaration."""
+        for port in self.written:
+            if port.name == name:
+                return {
+                    "written": True,
+                    "layout": port.layout,
+                    "channels": port.out_channels,
+                    "scale": _numbers(port.scale),
+                    "verdict": port.verdict,
+                    "reason": port.reason,
+                }
+        return {"written": False, "reason": dict(self.left_out).get(name, "another output is asked for")}
+
+
+def _numbers(scale: tuple[Fraction, ...]) -> list[int | str]:
+    return [int(q) if q.denominator == 1 else str(q) for q in scale]
+
 
 def _spec(found: dict[str, Any]) -> ModelSpec:
     made: dict[str, Any] = _tupled(found)
@@ -182,7 +186,13 @@ def _spec(found: dict[str, Any]) -> ModelSpec:
     made["constants"] = tuple((str(name), float(value)) for name, value in found["constants"])
     made["scale"] = tuple(Fraction(q) for q in found["scale"])
     made["certificate"] = Certificate(**_tupled(found["certificate"]))
+    made["ports"] = tuple(_port(port) for port in found["ports"])
+    made["left_out"] = tuple((str(name), str(why)) for name, why in found["left_out"])
     return ModelSpec(**made)
+
+
+def _port(found: dict[str, Any]) -> Port:
+    return Port(**{**_tupled(found), "scale": tuple(Fraction(q) for q in found["scale"])})
 
 
 def _tupled(found: dict[str, Any]) -> dict[str, Any]:
