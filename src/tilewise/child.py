@@ -51,7 +51,7 @@ def ask(
             input=json.dumps(request).encode(),
             capture_output=True,
             timeout=seconds + SPARE,
-            env=_environment(),
+            env=child_environment(),
             check=False,
         )
     except subprocess.TimeoutExpired as error:
@@ -68,8 +68,8 @@ def _memory() -> int:
     return max(int(total * SHARE), 6 << 30)
 
 
-def _environment() -> dict[str, str]:
-    """This one, with our own package first and no threads behind our back."""
+def child_environment() -> dict[str, str]:
+    """For a child: this process's own, with our package first and no threads behind our back."""
     home = str(Path(__file__).parent.parent)
     paths = [home, *filter(None, [os.environ.get("PYTHONPATH")])]
     quiet = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}

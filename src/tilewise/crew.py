@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,10 +33,25 @@ class Crew:
 
 def hire(machine: Machine) -> Crew:
     """How many workers, threads and bytes, where the user leaves it to us."""
+    workers = 0 if machine.workers == "auto" else machine.workers
+    threads = max(1, cores() // max(workers, 1)) if machine.threads == "auto" else machine.threads
+    free = int(free_memory() * SHARE) // max(workers, 1)
+    return Crew(workers, threads, free if machine.memory == "auto" else machine.memory)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def free_memory() -> int:
+    """Bytes that are free on this machine, or in its container."""
     import psutil
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = 0 if machine.workers == "auto" else machine.workers
-    threads = max(1, cores // max(workers, 1)) if machine.threads == "auto" else machine.threads
-    free = int(psutil.virtual_memory().available * SHARE) // max(workers, 1)
-    return Crew(workers, threads, free if machine.memory == "auto" else machine.memory)
+    free = int(psutil.virtual_memory().available)
+    try:
+        # a container's limit is not the machine's; what it uses itself counts against it
+        most = int(Path("/sys/fs/cgroup/memory.max").read_text())
+        return min(free, most - int(Path("/sys/fs/cgroup/memory.current").read_text()))
+    except (OSError, ValueError):
+        return free

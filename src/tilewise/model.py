@@ -88,7 +88,7 @@ def _entry(path: str | Path, graph: Graph, *, content: bool = False) -> tuple[Mo
     file = _existing(path)
     digest = _digest([file])
     stamp = versions()
-    place = _folder() / f"{_key(digest, stamp, graph)}.json"
+    place = cache_folder() / f"{_key(digest, stamp, graph)}.json"
     found = _cached(place, file, digest, content=content)
     if found is not None:
         return found
@@ -116,7 +116,7 @@ def _digest(files: Sequence[Path]) -> str:
     return found.hexdigest()
 
 
-def _folder() -> Path:
+def cache_folder() -> Path:
     """Where inspections are kept."""
     if place := os.environ.get("TILEWISE_CACHE"):
         return Path(place)

@@ -19,6 +19,7 @@ Port = tuple[str, str, tuple[int | str | None, ...]]
 """Name, onnxruntime's type string such as ``tensor(float)``, and shape of an input or output."""
 
 INSTALL = "Run: pip install 'tilewise[cpu]' (or 'tilewise[gpu]' for NVIDIA)."
+BOTH = "Run: pip uninstall -y onnxruntime onnxruntime-gpu, then pip install 'tilewise[cpu]' or 'tilewise[gpu]'."
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ def check_runtime() -> None:
         raise RuntimeMissingError(
             f"{' and '.join(found)} are both installed",
             "exactly one (they share a folder, the last installed wins)",
-            "Run: pip uninstall -y onnxruntime onnxruntime-gpu, then pip install 'tilewise[cpu]' or 'tilewise[gpu]'.",
+            BOTH,
         )
 
 
@@ -109,6 +110,15 @@ def runtime_version() -> str:
     import onnxruntime as ort
 
     return str(ort.__version__)
+
+
+def shipped_wheel() -> str:
+    """Name of the wheel whose files are really there; empty if they do not say."""
+    try:
+        from onnxruntime.capi.build_and_package_info import package_name
+    except Exception:
+        return ""
+    return str(package_name)
 
 
 def offers_cuda() -> bool:

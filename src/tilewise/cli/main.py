@@ -15,6 +15,7 @@ import typer
 from tilewise.cli import work  # noqa: F401
 from tilewise.cli import look  # noqa: F401
 from tilewise.cli import demo  # noqa: F401
+from tilewise.cli import doctor  # noqa: F401
 
 # isort: on
 from tilewise.cli.frame import app, refuse, say_interrupted
