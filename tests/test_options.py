@@ -14,9 +14,9 @@ from tilewise.options import ONLY_WITH, OPTIONS, PANELS, ask
 from tilewise.settings import Behaviour, Cut, Graph, Machine, Normalization, Pixels, Results
 
 FLAGS = """
---tile --halo --overlap --blend --block --batch --pad --axes --level --channels --normalize --scope --stats --range
---mean --std --percentiles --clip --output --activation --threshold --dtype --layout --output-layout --output-name
---input --free-size --device --workers --threads --memory --scheduler --nan --missing --overwrite
+--tile --halo --overlap --blend --block --batch --pad --axes --level --field --channels --normalize --scope --stats
+--range --mean --std --percentiles --clip --output --activation --threshold --dtype --layout --output-layout
+--output-name --input --free-size --device --workers --threads --memory --scheduler --nan --missing --overwrite
 """
 DESIGN = FLAGS.split()
 
@@ -64,6 +64,7 @@ def test_every_field_of_every_record_has_an_option():
         ("--pad", "edge", "cut", "edge"),
         ("--axes", "tcyx", "pixels", "tcyx"),
         ("--level", "2", "pixels", 2),
+        ("--field", "B/03/0", "pixels", "B/03/0"),
         ("--channels", "2,0", "pixels", (2, 0)),
         ("--channels", "all", "pixels", "all"),
         ("--output", "labels", "results", "labels"),
@@ -124,8 +125,8 @@ def test_an_option_without_effect_is_refused_and_its_company_named(flag):
 
 @pytest.mark.parametrize("flag", [flag for flag in DESIGN if flag not in {"--clip", "--free-size", "--overwrite"}])
 def test_nonsense_is_refused_or_left_to_who_knows(flag):
-    """Names of axes, layouts, outputs and schedulers are judged where image, model and network are known."""
-    if flag in {"--axes", "--layout", "--output-layout", "--output-name", "--scheduler"}:
+    """Names of axes, fields, layouts, outputs and schedulers are judged where image, model and network are known."""
+    if flag in {"--axes", "--field", "--layout", "--output-layout", "--output-name", "--scheduler"}:
         return
     with pytest.raises(SettingError) as refusal:
         asked(flag, ["\u00a0;"] if flag == "--input" else "\u00a0;")

@@ -52,6 +52,7 @@ OPTIONS = (
     Option("--pad", typed.read_same, Cut, "pad", "Beyond the far edge: reflect, edge or constant."),
     Option("--axes", typed.read_same, Pixels, "axes", "Axes of a plain array, from t c z y x in its order."),
     Option("--level", typed.read_level, Pixels, "level", "Resolution level; 0 is the finest."),
+    Option("--field", typed.read_same, Pixels, "field", "Field of a plate: B/03/0, or B/03 for the well's first."),
     Option("--channels", typed.read_channels, Pixels, "channels", "all, or numbers in the model's order: 0,2."),
     Option("--normalize", typed.read_same, Normalization, "kind", "none, standardize, minmax, fixed or percentile."),
     Option("--scope", typed.read_same, Normalization, "scope", "Statistics over the image, each slice, or each tile."),

@@ -66,7 +66,7 @@ def plan(
     Raises:
         TilewiseError: the request cannot be met; it says what was got, what was expected and what to do.
     """
-    found = open_image(str(image), axes=pixels.axes, level=pixels.level)
+    found = open_image(str(image), axes=pixels.axes, level=pixels.level, field=pixels.field)
     known = model if isinstance(model, Model) else Model(model, graph)
     facts = known.spec
     if out is not None:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Literal
 
 from tilewise.errors import ImageError, explain
 from tilewise.geometry import Box
+from tilewise.openers.plates import find_field, is_plate, list_fields
 from tilewise.openers.spec import MISSING, ImageSpec
 from tilewise.openers.table import OPENERS, Pixels
 
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["ImageSpec", "Source", "missing_chunks", "open_image"]
+__all__ = ["ImageSpec", "Source", "is_plate", "list_fields", "missing_chunks", "open_image"]
 
 LEAD = "tz"
 """Axes that a model may not see, in the order in which they lead a block's pixels."""
@@ -30,18 +31,19 @@ _open: dict[tuple[str, str, str], Pixels] = {}
 _lock = threading.Lock()
 
 
-def open_image(path: str, *, axes: str | None = None, level: int = 0) -> ImageSpec:
+def open_image(path: str, *, axes: str | None = None, level: int = 0, field: str | None = None) -> ImageSpec:
     """Find an image and what is known of it; no pixel is read.
 
     Args:
         path: an array or an OME-Zarr image, or an array inside one.
         axes: one letter an axis from t c z y x, where the image does not say it itself.
         level: resolution level, 0 the finest.
+        field: field of a plate, as row/column/field.
 
     Raises:
         ImageError: there is no such image, or it is none that a model could take.
     """
-    path = str(path)
+    path = str(path) if field is None else find_field(str(path), field)
     opener = next((row for row in OPENERS.values() if row.recognize(path)), OPENERS["zarr"])
     return opener.inspect(path, axes=axes, level=level)
 

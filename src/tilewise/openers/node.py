@@ -50,6 +50,18 @@ def open_folder(path: str) -> Path:
     return folder
 
 
+def enter(folder: Path, inner: str) -> Path:
+    """What lies at a place below a folder; refuses links that lead out of it."""
+    place = folder / inner
+    if not place.resolve().is_relative_to(folder.resolve()):
+        raise ImageError(
+            f"{inner} of {folder} is a link to {place.resolve()}",
+            "a place inside the folder",
+            "Give what it leads to itself, if you trust it.",
+        )
+    return place
+
+
 def is_node(folder: Path) -> bool:
     """True if the folder is an array or a group."""
     return any((folder / name).is_file() for name in METADATA)

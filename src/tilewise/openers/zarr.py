@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tilewise import ngff
 from tilewise.errors import ImageError
-from tilewise.openers.node import Node, is_node, open_folder, read_node
+from tilewise.openers.node import Node, enter, is_node, open_folder, read_node
 from tilewise.openers.pixels import Pixels, open_array
 from tilewise.openers.spec import ImageSpec
 
@@ -93,13 +93,7 @@ def _inspect_image(folder: Path, node: Node, *, axes: str | None, level: int) ->
             "Choose one of them with --level.",
         )
     array_path = image.levels[level].path
-    place = folder / array_path
-    if not place.resolve().is_relative_to(folder.resolve()):
-        raise ImageError(
-            f"level {level} of {folder} is a link to {place.resolve()}",
-            "an array inside the image's folder",
-            "Give that array itself, with --axes.",
-        )
+    place = enter(folder, array_path)
     inner = read_node(place)
     if inner.kind != "array":
         raise ImageError(f"level {level} of {folder}, {array_path}, is a group", "an array", "Mend the metadata.")

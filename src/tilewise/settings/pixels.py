@@ -16,6 +16,8 @@ class Pixels:
     """Axis names of a plain array, in its order, from t c z y x; OME-Zarr says its own."""
     level: int = 0
     """Resolution level of a pyramid; 0 is the finest."""
+    field: str | None = None
+    """Field of a plate, as row/column/field (B/03/0); row/column alone is the well's first."""
     channels: tuple[int, ...] | Literal["all"] = "all"
     """Which channels, in the order in which the model takes them."""
     normalization: Normalization = Normalization()
