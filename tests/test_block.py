@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from networks import save, tiny_unet
 from oracle import infer_whole
-from tilewise.block import Recipe, count_odd, process, show
+from tilewise.block import Product, Recipe, count_odd, process, show
 from tilewise.geometry import Axis, Blocks, Box, Grid, source_box
 from tilewise.model import Model
 from tilewise.session import SessionOptions, open_session
@@ -23,15 +23,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def make_recipe(shape, *, lead=0, layout="NCHW", batch=1, pad="reflect", channels=1, results=None):
+def make_recipe(grid, *, lead=0, layout="NCHW", batch=1, pad="reflect", channels=1, results=None):
     return Recipe(
         lead=lead,
-        shape=shape,
+        shape=grid.shape,
         layout=layout,
-        output_layout=layout,
         dtype="float32",
-        out_dtype="float32",
-        out_channels=channels,
+        products=(Product("y", layout, channels, "float32", grid),),
         batch=batch,
         pad=pad,
         normalization=Normalization(),
@@ -43,12 +41,12 @@ def assemble(image, grid, cores, recipe, infer):
     """Every block of a canonical image, put together."""
     blocks = Blocks(grid, cores)
     lead = recipe.lead
-    out = np.full((*grid.shape[:lead], recipe.out_channels, *grid.shape[lead:]), np.nan, np.float32)
+    out = np.full((*grid.shape[:lead], recipe.products[0].channels, *grid.shape[lead:]), np.nan, np.float32)
     for number in range(blocks.total):
         span = blocks.span(blocks.index(number))
         box = source_box(span.window, grid.shape, recipe.pad)
         pixels = image[(*box.slices[:lead], slice(None), *box.slices[lead:])]
-        result = process(show(pixels, box, span.window, recipe), span, recipe, statistics=None, infer=infer)
+        (result,) = process(show(pixels, box, span.window, recipe), span, recipe, statistics=None, infer=infer)
         placed = span.placed.slices
         out[(*placed[:lead], slice(None), *placed[lead:])] = result
     return out
@@ -63,7 +61,7 @@ def unet(tmp_path_factory):
     return SimpleNamespace(
         spec=spec,
         prepared=model.prepared(),
-        infer=lambda batch: session.run({spec.input_name: batch}, [spec.output_name])[0],
+        infer=lambda batch: session.run({spec.input_name: batch}, [spec.output_name]),
     )
 
 
@@ -76,7 +74,8 @@ def test_tiles_equal_the_whole_to_the_bit(unet, data, size, batch):
     axes = [a if a.whole else Axis(size=a.size, tile=a.tile, multiple=m, before=halo, after=halo) for a in axes]
     cores = tuple(data.draw(st.integers(1, 5)) for _ in axes)
     image = np.random.default_rng(sum(size)).normal(size=(1, *size)).astype(np.float32)
-    made = assemble(image, Grid(tuple(axes)), cores, make_recipe(size, batch=batch), unet.infer)
+    grid = Grid(tuple(axes))
+    made = assemble(image, grid, cores, make_recipe(grid, batch=batch), unet.infer)
     assert np.abs(made - infer_whole(unet.prepared, image, m)).max() == 0
 
 
@@ -85,7 +84,8 @@ def test_a_halo_below_the_reach_is_seen(unet):
     m, halo = unet.spec.multiple[0], unet.spec.halo[0] - unet.spec.multiple[0]
     axis = Axis(size=160, tile=2 * halo + 8 * m, multiple=m, before=halo, after=halo)
     image = np.random.default_rng(0).normal(size=(1, 160, 160)).astype(np.float32)
-    made = assemble(image, Grid((axis, axis)), (1, 1), make_recipe((160, 160)), unet.infer)
+    grid = Grid((axis, axis))
+    made = assemble(image, grid, (1, 1), make_recipe(grid), unet.infer)
     assert np.abs(made - infer_whole(unet.prepared, image, m)).max() > 0
 
 
@@ -94,7 +94,7 @@ def test_each_plane_of_a_stack_is_computed_by_itself(unet):
     image = np.random.default_rng(0).normal(size=(2, 3, 1, 70, 90)).astype(np.float32)
     axis = {n: Axis(size=n, tile=64, multiple=m, before=halo, after=halo) for n in (70, 90)}
     grid = Grid((Axis(size=2), Axis(size=3), axis[70], axis[90]))
-    made = assemble(image, grid, (1, 2, 1, 2), make_recipe((2, 3, 70, 90), lead=2), unet.infer)
+    made = assemble(image, grid, (1, 2, 1, 2), make_recipe(grid, lead=2), unet.infer)
     for t in range(2):
         for z in range(3):
             np.testing.assert_array_equal(made[t, z], infer_whole(unet.prepared, image[t, z], m))
@@ -106,10 +106,11 @@ def test_equal_windows_are_inferred_once_and_batches_have_one_shape():
 
     def infer(batch):
         shapes.append(batch.shape)
-        return batch
+        return [batch]
 
+    grid = Grid((axis, axis))
     image = np.arange(104.0 * 100, dtype=np.float32)[: 100 * 100].reshape(1, 100, 100)
-    made = assemble(image, Grid((axis, axis)), (4, 4), make_recipe((100, 100), batch=4), infer)
+    made = assemble(image, grid, (4, 4), make_recipe(grid, batch=4), infer)
     np.testing.assert_array_equal(made, image)
     # 4 x 4 cores have 3 x 3 windows: 9 tiles are 3 batches of 4, the last filled up
     assert shapes == [(4, 1, 48, 48)] * 3
@@ -122,10 +123,11 @@ def test_far_edges_are_padded_as_numpy_does(pad):
 
     def infer(batch):
         seen.append(batch)
-        return batch
+        return [batch]
 
     image = np.random.default_rng(0).random((2, 13, 13)).astype(np.float32)
-    assemble(image, Grid((axis, axis)), (1, 1), make_recipe((13, 13), pad=pad, channels=2), infer)
+    grid = Grid((axis, axis))
+    assemble(image, grid, (1, 1), make_recipe(grid, pad=pad, channels=2), infer)
     np.testing.assert_array_equal(seen[0][0], np.pad(image, [(0, 0), (0, 3), (0, 3)], mode=pad))
 
 
@@ -136,19 +138,20 @@ def test_outputs_of_another_scale_land_in_place(scale):
 
     def infer(batch):
         if scale > 1:
-            return batch.repeat(2, axis=2).repeat(2, axis=3)
-        return batch[:, :, ::4, ::4]
+            return [batch.repeat(2, axis=2).repeat(2, axis=3)]
+        return [batch[:, :, ::4, ::4]]
 
-    grid, recipe = Grid((axis, axis)), make_recipe((90, 90))
+    grid = Grid((axis, axis))
+    recipe = make_recipe(grid)
     blocks = Blocks(grid, (2, 3))
     out = np.full((1, *grid.placed_shape), np.nan, np.float32)
     for number in range(blocks.total):
         span = blocks.span(blocks.index(number))
         box = source_box(span.window, grid.shape, "reflect")
         shown = show(image[(slice(None), *box.slices)], box, span.window, recipe)
-        out[(slice(None), *span.placed.slices)] = process(shown, span, recipe, statistics=None, infer=infer)
+        (out[(slice(None), *span.placed.slices)],) = process(shown, span, recipe, statistics=None, infer=infer)
     np.testing.assert_array_equal(
-        out, infer(np.pad(image, [(0, 0), (0, 2), (0, 2)])[np.newaxis])[0][:, : out.shape[1], : out.shape[2]]
+        out, infer(np.pad(image, [(0, 0), (0, 2), (0, 2)])[np.newaxis])[0][0][:, : out.shape[1], : out.shape[2]]
     )
 
 
@@ -168,10 +171,11 @@ def test_integers_are_never_odd():
 
 def test_labels_have_no_channels():
     axis = Axis(size=20, tile=20)
-    recipe = make_recipe((20, 20), channels=3, results=Results(output="labels"))
+    grid = Grid((axis, axis))
+    recipe = make_recipe(grid, channels=3, results=Results(output="labels"))
     image = np.random.default_rng(0).random((3, 20, 20)).astype(np.float32)
-    span = Blocks(Grid((axis, axis)), (1, 1)).span((0, 0))
-    made = process(image, span, recipe, statistics=None, infer=lambda batch: batch)
+    span = Blocks(grid, (1, 1)).span((0, 0))
+    (made,) = process(image, span, recipe, statistics=None, infer=lambda batch: [batch])
     np.testing.assert_array_equal(made, image.argmax(0))
 
 

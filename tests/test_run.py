@@ -91,7 +91,7 @@ def test_the_lazy_face(tmp_path, image, untiled, tile, block):
     with dask.config.set(scheduler="threads", num_workers=2):
         lazy.to_zarr(str(tmp_path / "lazy.zarr"))
     stored = zarr.open_array(tmp_path / "lazy.zarr", mode="r")
-    assert stored.chunks == tilewise.plan(image, MODEL, tmp_path / "o.zarr", cut=cut).output.shard[:1] + tuple(
+    assert stored.chunks == tilewise.plan(image, MODEL, tmp_path / "o.zarr", cut=cut).outputs[0].shard[:1] + tuple(
         min(n, s) for n, s in zip(stored.shape[1:], lazy.chunksize[1:], strict=True)
     )
     assert np.abs(stored[:] - untiled).max() == 0

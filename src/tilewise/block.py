@@ -10,20 +10,36 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tilewise.geometry import Box, Index, Span, source_indices
+from tilewise.geometry import Box, Grid, Index, Span, source_indices
 from tilewise.layout import arrange, restore
 from tilewise.normalize import apply
 from tilewise.postprocess import finish, has_channels
 from tilewise.timing import Clock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from tilewise.settings import Normalization, Results
     from tilewise.stats import Statistics
 
-    Infer = Callable[[np.ndarray], np.ndarray]
+    Infer = Callable[[np.ndarray], Sequence[np.ndarray]]
     Served = tuple[Box, list[Index]]
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What becomes of one output of the model."""
+
+    name: str
+    """The output's name in the graph."""
+    layout: str
+    """Its axes."""
+    channels: int
+    """Its channels."""
+    dtype: str
+    """Type of the result."""
+    grid: Grid
+    """The cut, with this output's own scale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +52,10 @@ class Recipe:
     """The image: lead axes, then space."""
     layout: str
     """Axes of the model's input."""
-    output_layout: str
-    """Axes of the model's output."""
     dtype: str
     """Type of the model's input."""
-    out_dtype: str
-    """Type of the result."""
-    out_channels: int
-    """Channels that the model gives."""
+    products: tuple[Product, ...]
+    """What is made of the model's outputs, one at least, in the order in which ``Infer`` gives them."""
     batch: int
     """Tiles in one call; every call has exactly this many."""
     pad: str
@@ -77,7 +89,7 @@ def process(
     statistics: Statistics | None,
     infer: Infer,
     clock: Clock | None = None,
-) -> np.ndarray:
+) -> list[np.ndarray]:
     """Run the model over a span of cores.
 
     Args:
@@ -85,26 +97,31 @@ def process(
         span: the cores to compute.
         recipe: how.
         statistics: of the image or its slices, if the normalization needs them.
-        infer: the model: one batch of exactly ``recipe.batch`` tiles in, in ``recipe.layout``.
+        infer: the model: one batch of exactly ``recipe.batch`` tiles in, in ``recipe.layout``; each product out.
         clock: gets the seconds of each stage.
 
     Returns:
-        The span's cores together: [lead..., c, space...], without c for labels.
+        For each product the span's cores together: [lead..., c, space...], without c for labels.
     """
     clock = clock or Clock()
     window = span.window
-    result = np.empty(result_shape(span.placed.shape, recipe), dtype=recipe.out_dtype)
-    origin = span.placed
+    spans = [Span(product.grid, span.ranges) for product in recipe.products]
+    results = [
+        np.empty(result_shape(own.placed.shape, product, recipe), dtype=product.dtype)
+        for own, product in zip(spans, recipe.products, strict=True)
+    ]
     for group in _batches(_windows(span), recipe.batch):
         with clock.stage("normalize"):
             batch = _gather(shown, window, [place for place, _ in group], recipe, statistics)
         with clock.stage("infer"):
-            output = restore(infer(arrange(batch, recipe.layout)), recipe.output_layout, recipe.spatial_ndim)
+            outputs = infer(arrange(batch, recipe.layout))
         with clock.stage("finish"):
-            for given, (_, tiles) in zip(output, group, strict=False):
-                for tile in tiles:
-                    _put(result, given, span, tile, origin, recipe)
-    return result
+            for result, output, own, product in zip(results, outputs, spans, recipe.products, strict=True):
+                restored = restore(output, product.layout, recipe.spatial_ndim)
+                for given, (_, tiles) in zip(restored, group, strict=False):
+                    for tile in tiles:
+                        _put(result, given, own, tile, recipe)
+    return results
 
 
 def show(pixels: np.ndarray, box: Box, window: Box, recipe: Recipe) -> np.ndarray:
@@ -134,11 +151,11 @@ def count_odd(pixels: np.ndarray, box: Box, core: Box, lead: int) -> Counted:
     return Counted(nan, int(finite.size - np.count_nonzero(finite)) - nan)
 
 
-def result_shape(placed: Index, recipe: Recipe) -> Index:
+def result_shape(placed: Index, product: Product, recipe: Recipe) -> Index:
     """Shape of the result for cores of this shape: with the channels in their place, or without."""
     if not has_channels(recipe.results):
         return placed
-    return (*placed[: recipe.lead], recipe.out_channels, *placed[recipe.lead :])
+    return (*placed[: recipe.lead], product.channels, *placed[recipe.lead :])
 
 
 def _windows(span: Span) -> list[Served]:
@@ -179,11 +196,11 @@ def _slice_number(place: Box, recipe: Recipe) -> int:
     return number
 
 
-def _put(result: np.ndarray, given: np.ndarray, span: Span, tile: Index, origin: Box, recipe: Recipe) -> None:
+def _put(result: np.ndarray, given: np.ndarray, span: Span, tile: Index, recipe: Recipe) -> None:
     taken = span.grid.taken(tile).slices[recipe.lead :]
     core = np.ascontiguousarray(given[(slice(None), *taken)])
     finished = finish(core[np.newaxis], recipe.results)[0]
-    placed = span.grid.placed(tile).inside(origin)
+    placed = span.grid.placed(tile).inside(span.placed)
     channel = (slice(None),) if has_channels(recipe.results) else ()
     result[_index(placed, recipe.lead, *channel)] = finished
 

@@ -81,12 +81,12 @@ def run(
 
 def execute(made: Plan, model: Model, observers: tuple[Observer, ...] = ()) -> Result:
     """Run a plan that names an output."""
-    if made.output is None:
+    if not made.outputs:
         raise ValueError("a plan without an output cannot be run")
-    spec = made.output
+    out = made.outputs[0].path
     inputs = (made.image.path, made.model.path)
-    place.check_place(spec.path, inputs, overwrite=made.behaviour.overwrite)
-    refuse_held(spec.path)
+    place.check_place(out, inputs, overwrite=made.behaviour.overwrite)
+    refuse_held(out)
     job = Job(uuid.uuid4().hex[:12], made, model.prepared(), made.machine.device)
     machine = made.machine
     with connect(
@@ -94,13 +94,15 @@ def execute(made: Plan, model: Model, observers: tuple[Observer, ...] = ()) -> R
     ) as client:
         job = _hand_out(client, job)
         try:
-            with acquire(spec.path, job.run, on_wait=lambda owner, left: _say_waiting(observers, str(owner), left)):
+            with acquire(out, job.run, on_wait=lambda owner, left: _say_waiting(observers, str(owner), left)):
                 record = record_of(made, job.device)
-                sink.create(spec, record, inputs=inputs, overwrite=made.behaviour.overwrite)
+                for number, spec in enumerate(made.outputs):
+                    # the first clears the place for all
+                    sink.create(spec, record, inputs=inputs, overwrite=made.behaviour.overwrite and number == 0)
                 # not before: a refusal is one line
                 for note in (*made.notes, *_links(client)):
                     tell(observers, Noted(note))
-                return _Run(job, client, observers).go(Ledger.create(spec.path, made.blocks.total, record))
+                return _Run(job, client, observers).go(Ledger.create(out, made.blocks.total, record))
         finally:
             _take_back(client, job)
 

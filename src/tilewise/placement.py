@@ -1,34 +1,65 @@
-"""What will be written, and where: shard = block, chunk = core, placed where the image is."""
+"""What will be written where: shard = block, chunk = core, placed where the image is; an array for each output."""
 
 from __future__ import annotations
 
 import os
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tilewise.sink import OutputSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tilewise.block import Product
     from tilewise.plans import Plan
 
+RESERVED = {"tilewise", "zarr.json", "labels"}
+"""Names below an output that mean something else."""
 
-def place_output(made: Plan, out: str) -> OutputSpec:
-    """The output of a plan at a path."""
+
+def place_outputs(made: Plan, out: str) -> tuple[OutputSpec, ...]:
+    """The outputs of a plan at a path: one at ``OUT/0``, several at ``OUT/<name>/0``."""
+    products = made.recipe.products
+    names = name_folders([product.name for product in products]) if len(products) > 1 else [None]
+    return tuple(_place(made, product, name, out) for product, name in zip(products, names, strict=True))
+
+
+def name_folders(names: Sequence[str]) -> list[str | None]:
+    """For each name one that is safe as a folder's, also where letters of both cases are the same; none twice."""
+    made: list[str] = []
+    taken = set(RESERVED)
+    for name in names:
+        base = re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._") or "output"
+        base = f"_{base}" if base.isdigit() else base
+        unique, number = base, 2
+        while unique.lower() in taken:
+            unique, number = f"{base}-{number}", number + 1
+        taken.add(unique.lower())
+        made.append(unique)
+    return list(made)
+
+
+def _place(made: Plan, product: Product, name: str | None, out: str) -> OutputSpec:
     image, axes = made.image, made.output_axes
     scale = dict(zip(image.axes, image.scale, strict=True))
     origin = dict(zip(image.axes, image.translation, strict=True))
     units = dict(zip(image.axes, image.units, strict=True))
-    for letter, q in zip(made.spatial, made.model.scale, strict=True):
+    for letter, axis in zip(made.spatial, product.grid.axes[made.lead :], strict=True):
         # the first output pixel's centre lies between the input pixels that it stands for
-        origin[letter] = origin[letter] + (1 / float(q) - 1) / 2 * scale[letter]
-        scale[letter] = scale[letter] / float(q)
-    core = tuple(axis.scaled(axis.step) for axis in made.grid.axes)
+        origin[letter] = origin[letter] + (1 / float(axis.scale) - 1) / 2 * scale[letter]
+        scale[letter] = scale[letter] / float(axis.scale)
+    core = tuple(axis.scaled(axis.step) for axis in product.grid.axes)
+    blocks = replace(made.blocks, grid=product.grid)
     return OutputSpec(
         path=os.path.abspath(out),  # noqa: PTH100  workers may stand elsewhere; resolve() would follow a link
+        name=name,
         axes=axes,
-        shape=made.placed_shape(made.grid.placed_shape),
-        dtype=made.recipe.out_dtype,
-        chunk=made.placed_shape(core),
-        shard=made.placed_shape(made.blocks.placed_shape),
+        shape=made.placed_shape(product.grid.placed_shape, product.channels),
+        dtype=product.dtype,
+        chunk=made.placed_shape(core, product.channels),
+        shard=made.placed_shape(blocks.placed_shape, product.channels),
         scale=tuple(scale.get(a, 1.0) for a in axes),
         translation=tuple(origin.get(a, 0.0) if a != "c" else 0.0 for a in axes),
         units=tuple(units.get(a) if a != "c" else None for a in axes),

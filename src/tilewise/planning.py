@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tilewise.block import Recipe
+from tilewise.block import Product, Recipe
 from tilewise.caveats import judge, leaves_declared, note
 from tilewise.crew import Crew, hire
 from tilewise.fit import check_memory, match_axes, match_batch, match_channels
@@ -16,7 +16,7 @@ from tilewise.model import Model
 from tilewise.normalize import check_numbers, check_types
 from tilewise.origins import trace
 from tilewise.place import check_place
-from tilewise.placement import place_output
+from tilewise.placement import place_outputs
 from tilewise.plans import Plan, lead_axes
 from tilewise.postprocess import check_results, has_channels, output_dtype
 from tilewise.session import check_device
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from tilewise.model import ModelSpec
     from tilewise.openers.spec import ImageSpec
+    from tilewise.spec import Port
 
 TILES = 0.6
 """Part of a thread's memory that one batch may take within the model."""
@@ -73,7 +74,7 @@ def plan(
         check_place(str(out), (found.path, facts.path), overwrite=behaviour.overwrite)
     asked = Asked(cut=cut, pixels=pixels, results=results, graph=graph, machine=machine, behaviour=behaviour)
     made = decide(found, facts, asked)
-    return made if out is None else replace(made, output=place_output(made, str(out)))
+    return made if out is None else replace(made, outputs=place_outputs(made, str(out)))
 
 
 def decide(image: ImageSpec, model: ModelSpec, asked: Asked) -> Plan:
@@ -96,10 +97,8 @@ def decide(image: ImageSpec, model: ModelSpec, asked: Asked) -> Plan:
         lead=len(lead),
         shape=grid.shape,
         layout=model.layout,
-        output_layout=model.output_layout,
         dtype=model.dtype,
-        out_dtype=output_dtype(asked.results, model.out_channels, model.out_dtype).name,
-        out_channels=model.out_channels,
+        products=tuple(_product(port, grid, asked.results) for port in model.written),
         batch=batch,
         pad=asked.cut.pad,
         normalization=asked.pixels.normalization,
@@ -113,7 +112,7 @@ def decide(image: ImageSpec, model: ModelSpec, asked: Asked) -> Plan:
     return Plan(
         image=image,
         model=model,
-        output=None,
+        outputs=(),
         spatial=spatial,
         channels=channels,
         blocks=blocks,
@@ -133,7 +132,19 @@ def decide(image: ImageSpec, model: ModelSpec, asked: Asked) -> Plan:
 def _check(image: ImageSpec, model: ModelSpec, asked: Asked, channels: int) -> None:
     check_types(image.dtype, model.dtype, asked.pixels.normalization)
     check_numbers(asked.pixels.normalization, channels)
-    check_results(asked.results, model.out_channels)
+    for port in model.written:
+        check_results(asked.results, port.out_channels)
+
+
+def _product(port: Port, grid: Grid, results: Results) -> Product:
+    """One output of the model with the cut in its own pixels."""
+    front = len(grid.axes) - len(port.scale)
+    axes = tuple(
+        replace(axis, scale=q, shift=axis.lead - lead)
+        for axis, q, lead in zip(grid.axes[front:], port.scale, port.lead, strict=True)
+    )
+    dtype = output_dtype(results, port.out_channels, port.dtype).name
+    return Product(port.name, port.layout, port.out_channels, dtype, Grid(grid.axes[:front] + axes))
 
 
 def _tile_bytes(model: ModelSpec, pixels: int, batch: int) -> float:
@@ -141,7 +152,7 @@ def _tile_bytes(model: ModelSpec, pixels: int, batch: int) -> float:
         pixels=pixels,
         batch=batch,
         in_channels=model.in_channels,
-        out_channels=model.out_channels,
+        out_channels=sum(port.out_channels for port in model.written),
         activation_bytes=model.activation_bytes,
     )
 
@@ -150,11 +161,11 @@ def _costs(image: ImageSpec, channels: tuple[int, ...], model: ModelSpec, recipe
     """Bytes per pixel of what is read and written."""
     import numpy as np
 
-    kept = model.out_channels if has_channels(recipe.results) else 1
-    scale = float(math.prod(model.scale))
-    return Weights(
-        read=len(channels) * np.dtype(image.dtype).itemsize, write=scale * kept * np.dtype(recipe.out_dtype).itemsize
-    )
+    write = 0.0
+    for product, port in zip(recipe.products, model.written, strict=True):
+        kept = product.channels if has_channels(recipe.results) else 1
+        write += float(math.prod(port.scale)) * kept * np.dtype(product.dtype).itemsize
+    return Weights(read=len(channels) * np.dtype(image.dtype).itemsize, write=write)
 
 
 def _memory(model: ModelSpec, blocks: Blocks, costs: Weights, batch: int, crew: Crew) -> Memory:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,9 @@ from tilewise.sharding import decoded_pixels
 if TYPE_CHECKING:
     import numpy as np
 
-    from tilewise.block import Recipe
+    from tilewise.block import Product, Recipe
     from tilewise.crew import Crew
-    from tilewise.geometry import Blocks, Box, Grid
+    from tilewise.geometry import Blocks, Grid, Span
     from tilewise.model import ModelSpec
     from tilewise.openers.spec import ImageSpec
     from tilewise.origins import Setting
@@ -32,8 +32,8 @@ class Plan:
     """What is read."""
     model: ModelSpec
     """What is run."""
-    output: OutputSpec | None
-    """What is written; None for the lazy face or where no output is named."""
+    outputs: tuple[OutputSpec, ...]
+    """What is written, one for each product of the recipe; none for the lazy face or where no output is named."""
     spatial: str
     """Axes that the model sees: yx or zyx."""
     channels: tuple[int, ...]
@@ -106,16 +106,16 @@ class Plan:
         """A block's result in the output's order of axes."""
         return result.transpose([self.canonical_axes.index(a) for a in self.output_axes])
 
-    def placed_shape(self, placed: tuple[int, ...], channels: int | None = None) -> tuple[int, ...]:
+    def placed_shape(self, placed: tuple[int, ...], channels: int) -> tuple[int, ...]:
         """Lengths over lead axes and space, with the channels put in, in the output's order."""
         names = self.canonical_axes.replace("c", "")
         lengths = dict(zip(names, placed, strict=True))
-        lengths["c"] = self.recipe.out_channels if channels is None else channels
+        lengths["c"] = channels
         return tuple(lengths[a] for a in self.output_axes)
 
-    def placed_start(self, placed: Box) -> tuple[int, ...]:
-        """First index of a block in the output."""
-        return self.placed_shape(placed.start, 0)
+    def placed_start(self, product: Product, span: Span) -> tuple[int, ...]:
+        """First index of a block in the output of a product."""
+        return self.placed_shape(replace(span, grid=product.grid).placed.start, 0)
 
     @cached_property
     def image_bytes(self) -> int:
@@ -131,9 +131,13 @@ class Plan:
 
     @cached_property
     def bytes_written(self) -> int:
-        """The result, before compression."""
-        channels = self.recipe.out_channels if has_channels(self.recipe.results) else 1
-        return math.prod(self.grid.placed_shape) * channels * _itemsize(self.recipe.out_dtype)
+        """All results, before compression."""
+        return sum(self.bytes_of(product) for product in self.recipe.products)
+
+    def bytes_of(self, product: Product) -> int:
+        """One of the results, before compression."""
+        channels = product.channels if has_channels(self.recipe.results) else 1
+        return math.prod(product.grid.placed_shape) * channels * _itemsize(product.dtype)
 
     def to_json(self) -> dict[str, Any]:
         """What ``tilewise plan --json`` prints; lists are in spatial order (z, y, x)."""
@@ -168,12 +172,18 @@ class Plan:
             f"tiles    {self.grid.tiles:,} in {self.blocks.total:,} blocks of {shards}",
             f"compute  {self.grid.redundancy:.3f} pixels per pixel kept",
             f"read     {show_bytes(self.read_amplification * self.image_bytes)}, {self.read_amplification:.3f} x image",
-            f"write    {show_bytes(self.bytes_written)} before compression, {self.recipe.out_dtype}",
+            f"write    {show_bytes(self.bytes_written)} before compression, {self._written()}",
             f"memory   {show_bytes(self.memory.total)} a worker at most",
             f"verdict  {self.verdict}: {self.reason}",
         ]
         lines += [f"note     {note}" for note in self.notes]
         return "\n".join(lines)
+
+    def _written(self) -> str:
+        products = self.recipe.products
+        if len(products) == 1:
+            return products[0].dtype
+        return ", ".join(f"{product.name}: {product.dtype}" for product in products)
 
 
 def lead_axes(axes: str, spatial: str) -> str:

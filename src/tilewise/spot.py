@@ -46,11 +46,11 @@ def measure_spot(run: str, number: int, wide: Plan) -> float:
     """Largest difference of one core between the run's tiles and wider ones; runs on a worker."""
     job = find_job(run)
     index = tuple(int(k) for k in np.unravel_index(number, job.plan.grid.counts))
-    narrow, exact = (_core(job, plan, index) for plan in (job.plan, wide))
-    return float(np.abs(narrow.astype(np.float64) - exact).max())
+    both = zip(*(_core(job, plan, index) for plan in (job.plan, wide)), strict=True)
+    return max(float(np.abs(narrow.astype(np.float64) - exact).max()) for narrow, exact in both)
 
 
-def _core(job: Job, made: Plan, index: Index) -> np.ndarray:
+def _core(job: Job, made: Plan, index: Index) -> list[np.ndarray]:
     span = Span(made.grid, tuple(range(k, k + 1) for k in index))
     box = source_box(span.window, made.recipe.shape, made.recipe.pad)
     shown = show(read(made, box), box, span.window, made.recipe)

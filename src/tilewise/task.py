@@ -104,7 +104,7 @@ def predict_block(run: str, number: int) -> Outcome:
     """Read, infer and write one block of a job that this process knows."""
     job = _jobs[run]
     plan, clock = job.plan, Clock()
-    if plan.output is None:
+    if not plan.outputs:
         raise ValueError("a plan without an output cannot be run")
     session = open_model(job)
     span = plan.blocks.span(plan.blocks.index(number))
@@ -120,12 +120,13 @@ def predict_block(run: str, number: int) -> Outcome:
         )
     infer = infer_with(session, plan)
     pixels = show(pixels, box, span.window, plan.recipe)
-    result = process(pixels, span, plan.recipe, statistics=job.statistics, infer=infer, clock=clock)
+    results = process(pixels, span, plan.recipe, statistics=job.statistics, infer=infer, clock=clock)
     del pixels
     if run not in _jobs:
         raise InterruptedError("the run was given up")
     with clock.stage("write"):
-        sink.write(plan.output, plan.placed_start(span.placed), plan.ordered(result))
+        for output, product, result in zip(plan.outputs, plan.recipe.products, results, strict=True):
+            sink.write(output, plan.placed_start(product, span), plan.ordered(result))
     return Outcome(number, clock.seconds, odd.nan, odd.inf, absent, session.provider, worker_name(), peak_memory())
 
 
@@ -205,9 +206,10 @@ _settled: dict[str, str] = {}
 
 def infer_with(session: Session, plan: Plan) -> Infer:
     """The model as a function of one batch."""
+    names = [product.name for product in plan.recipe.products]
 
-    def infer(batch: np.ndarray) -> np.ndarray:
-        return session.run({plan.model.input_name: batch}, [plan.model.output_name])[0]
+    def infer(batch: np.ndarray) -> list[np.ndarray]:
+        return session.run({plan.model.input_name: batch}, names)
 
     return infer
 
