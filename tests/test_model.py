@@ -119,9 +119,8 @@ def test_scales_are_fractions(tmp_path):
 def test_a_classifier_gives_one_vector_a_tile(tmp_path):
     found = spec(classifier(), tmp_path)
     assert (found.output_layout, found.out_channels, found.fixed_size) == ("NC", 5, None)
-    assert (found.verdict, found.radius) == ("dependent", None)
+    assert (found.verdict, found.radius, found.multiple, found.vector) == ("exact", (0, 0), (1, 1), True)
     assert "one vector a tile" in found.reason
-    assert found.inspect()["radius"] is None
     found = spec(classifier(sizes=(64, 48)), tmp_path)
     assert (found.output_layout, found.fixed_size) == ("NC", (64, 48))
 
@@ -215,13 +214,56 @@ def test_outputs_are_chosen(tmp_path):
     mask, coarse = net.conv("image", 2), net.conv("image", 3, stride=2)
     model = net.model([("image", "float32", ["n", 1, "h", "w"])], [(boxes, "int64", None), mask, coarse])
     path = save(model, tmp_path)
-    assert Model(path).spec.output_name == mask
-    assert Model(path).spec.verdict == "exact"
-    assert Model(path, Graph(output_name=coarse)).spec.scale == (Fraction(1, 2), Fraction(1, 2))
+    both = Model(path).spec
+    assert [port.name for port in both.ports] == [mask, coarse]
+    assert [port.scale for port in both.ports] == [(1, 1), (Fraction(1, 2), Fraction(1, 2))]
+    assert [port.out_channels for port in both.written] == [2, 3]
+    assert (both.multiple, both.radius, both.verdict) == ((2, 2), (2, 2), "exact")
+    assert f"output '{boxes}' is left out: a list or table" in both.reason
+    assert "NonZero" in both.reason
+    assert [tensor["written"] for tensor in both.inspect()["outputs"]] == [False, True, True]
+    assert ModelSpec.from_json(both.to_json()) == both
+    session = open_session(Model(path).prepared(), SessionOptions())
+    assert [port[0] for port in session.outputs] == [mask, coarse]
+    one = Model(path, Graph(output_name=coarse)).spec
+    assert (one.ports, one.scale) == ((), (Fraction(1, 2), Fraction(1, 2)))
+    assert [port.name for port in one.written] == [coarse]
     with pytest.raises(ModelError, match="--output-name nothing; expected one of the outputs"):
         _ = Model(path, Graph(output_name="nothing")).spec
     with pytest.raises(ModelError, match="no output is an image or a vector"):
         _ = Model(path, Graph(output_name=boxes)).spec
+
+
+def test_outputs_that_lose_other_margins_are_refused(tmp_path):
+    net = Net()
+    net.channels["image"] = 1
+    model = net.model(
+        [("image", "float32", ["n", 1, "h", "w"])], [net.conv("image", 1, pads=0), net.conv("image", 1, 5, pads=0)]
+    )
+    with pytest.raises(ModelError, match=r"lose other margins .* Choose one with --output-name, for example"):
+        _ = spec(model, tmp_path)
+
+
+def vectors(net, x):
+    """A mean over space in every shape that exporters give it."""
+    mean = net.node("GlobalAveragePool", [net.conv(x, 4, stride=2)])
+    flat = net.node("Flatten", [mean])
+    score = net.node(
+        "Squeeze", [net.node("ReduceMax", [flat, net.constant(np.array([1]))]), net.constant(np.array([1]))]
+    )
+    return [mean, flat, score]
+
+
+def test_vectors_have_two_axes_whatever_the_graph_gives(tmp_path):
+    net = Net()
+    net.channels["image"] = 1
+    model = net.model([("image", "float32", ["n", 1, "h", "w"])], vectors(net, "image"))
+    found = Model(save(model, tmp_path))
+    assert [(port.layout, port.out_channels) for port in found.spec.ports] == [("NC", 4), ("NC", 4), ("NC", 1)]
+    assert found.spec.fixed_batch is None
+    made = open_session(found.prepared(), SessionOptions()).run({"image": np.ones((3, 1, 10, 12), np.float32)})
+    assert [m.shape for m in made] == [(3, 4), (3, 4), (3, 1)]
+    assert np.array_equal(made[2][:, 0], made[1].max(axis=1))
 
 
 def test_layouts_that_do_not_fit_are_refused(tmp_path):
@@ -443,7 +485,7 @@ def test_settings_are_part_of_the_key(tmp_path):
         ("ppocrv2_mobile_det", {"multiple": (32, 32), "verdict": "exact", "declared_size": None}),
         ("qonnx_espcn_x3_subpixel_float", {"scale": (3, 3), "multiple": (1, 1), "radius": (5, 5), "fixed_size": None}),
         ("deepness_dummy_512_to_484", {"lead": (14, 14), "trail": (14, 14), "multiple": (1, 1), "fixed_size": None}),
-        ("mnist_cntk", {"output_layout": "NC", "out_channels": 10, "fixed_size": (28, 28), "verdict": "dependent"}),
+        ("mnist_cntk", {"output_layout": "NC", "out_channels": 10, "fixed_size": (28, 28), "verdict": "exact"}),
         ("mesonet", {"layout": "NHWC", "output_layout": "NC", "out_channels": 1, "fixed_size": (256, 256),
                      "fixed_batch": None}),
     ],

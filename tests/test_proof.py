@@ -121,13 +121,13 @@ def test_a_normalisation_is_felt_everywhere():
 
 
 def test_batches_are_compared_with_single_images():
-    assert takes_batches(runner(tiny_unet()), SIZES, 0)
+    assert takes_batches(runner(tiny_unet()), SIZES, [0])
     net = Net()
     mates = wrap(net, lambda x: net.node("Sub", [x, net.node("ReduceMean", [x, net.constant(np.array([0]))])]))
-    assert not takes_batches(runner(mates), SIZES, 0)
+    assert not takes_batches(runner(mates), SIZES, [0])
     net = Net()
     baked = wrap(net, lambda x: net.reshape(x, [1, 1, 48, -1]))
-    assert not takes_batches(runner(baked), SIZES, 0)
+    assert not takes_batches(runner(baked), SIZES, [0])
 
 
 def test_graphs_are_compared():
@@ -199,7 +199,8 @@ def test_verdicts():
     assert verdict(*both, **LOCAL) == ("dependent", "Pool 'p': global")
     assert verdict(guessed="told from shapes")[0] == "unproven"
     assert verdict(failure="it failed")[0] == "unproven"
-    assert verdict(layout="NC")[0] == "dependent"
+    assert verdict(layout="NC")[0] == "exact"
+    assert verdict(Note("dependent", "Bernoulli 'b'", "it is random"), layout="NC")[0] == "dependent"
     skipped = verdict(status="skipped: it would take some 99 s")
     assert skipped == (
         "unproven",
@@ -244,4 +245,4 @@ def test_live_bytes_count_what_is_alive_together():
     explored = explore(wrap(net, lambda x: net.relu(net.conv(x, 6))), PORT, ("NCHW",), clock())
     output = explored.ops[-1].outputs[0]
     # a map of six channels before the Relu, and one after it
-    assert live_bytes(explored.ops, explored.walk.trace, "image", output) == 2 * 6 * 4
+    assert live_bytes(explored.ops, explored.walk.trace, "image", [output]) == 2 * 6 * 4

@@ -15,8 +15,8 @@ from tilewise import receptive, splice
 from tilewise.geometry import round_up
 from tilewise.operators import Trace
 from tilewise.proof.choice import choose
-from tilewise.proof.examine import crop
 from tilewise.proof.explore import explore
+from tilewise.proof.prepared import crop
 from tilewise.proof.runner import Clock, Runner, open_graph
 from tilewise.proof.signature import layouts, pick_image, ports
 from tilewise.receptive.place import MixedError, Part, Place, collapse, regroup, spatial
@@ -35,10 +35,10 @@ def walked(model):
     inputs, outputs = ports(model)
     image = pick_image(inputs, ())
     explored = explore(model, image, layouts(image, None), Clock(time.monotonic() + 60))
-    choice = choose(explored, [port.name for port in outputs], None)
-    if any(reach.extra for reach in choice.reaches):
-        return crop(model, image, explored, choice, Clock(time.monotonic() + 60))
-    return explored, choice
+    selection = choose(explored, [port.name for port in outputs], None)
+    if any(reach.extra for reach in selection.choices[0].reaches):
+        explored, selection = crop(model, image, explored, selection, Clock(time.monotonic() + 60))
+    return explored, selection.choices[0]
 
 
 @dataclass

@@ -23,12 +23,12 @@ def same_numbers(first: Runner, second: Runner, sizes: Sequence[int], tolerance:
     """True if two graphs give the same on noise of this size."""
     image = first.noise(sizes, seed=7)
     try:
-        a, b = first.run(image)[0], second.run(image)[0]
+        pairs = list(zip(first.run(image), second.run(image), strict=True))
     except RunError:
         return False
-    if a.shape != b.shape:
+    if any(a.shape != b.shape for a, b in pairs):
         return False
-    return float(difference(a, b).max(initial=0.0)) <= tolerance * max(value_range(a), 1e-30)
+    return all(float(difference(a, b).max(initial=0.0)) <= tolerance * max(value_range(a), 1e-30) for a, b in pairs)
 
 
 def as_declared(original: Runner, freed: Runner, image: Port) -> tuple[Runner, Runner]:
@@ -39,15 +39,20 @@ def as_declared(original: Runner, freed: Runner, image: Port) -> tuple[Runner, R
     return replace(original, batch=batch), replace(freed, batch=batch)
 
 
-def takes_batches(runner: Runner, sizes: Sequence[int], batch_axis: int) -> bool:
-    """True if two images in one batch give the bits that each gives by itself."""
+def takes_batches(runner: Runner, sizes: Sequence[int], batch_axes: Sequence[int]) -> bool:
+    """True if two images in one batch give the bits that each gives by itself, in every output."""
     pair = np.stack([runner.noise(sizes, seed=8), runner.noise(sizes, seed=9)])
     try:
-        both = runner.run(pair)[0]
-        single = [runner.run(image[None])[0] for image in pair]
+        both = runner.run(pair)
+        single = [runner.run(image[None]) for image in pair]
     except RunError:
         return False
-    if batch_axis >= both.ndim or both.shape[batch_axis] != 2 or single[0].shape[batch_axis] != 1:
+    apart = zip(*single, strict=True)
+    return all(_alike(b, list(s), axis) for b, s, axis in zip(both, apart, batch_axes, strict=True))
+
+
+def _alike(both: np.ndarray, single: list[np.ndarray], axis: int) -> bool:
+    if axis >= both.ndim or both.shape[axis] != 2 or single[0].shape[axis] != 1:
         return False
-    apart = np.concatenate(single, axis=batch_axis)
+    apart = np.concatenate(single, axis=axis)
     return apart.shape == both.shape and not difference(apart, both).any()

@@ -46,10 +46,18 @@ class Evidence:
         return tuple(f"{felt.kind} {felt.side} axis {felt.axis}: felt {felt.need} px" for felt in self.felt)
 
 
-def gather(runner: Runner, linear: Runner | None, frame: Frame, layout: str, sizes: tuple[int, ...]) -> Evidence:
+def gather(
+    runner: Runner,
+    linear: Runner | None,
+    frame: Frame,
+    layout: str,
+    sizes: tuple[int, ...],
+    *,
+    seconds: float = PROOF_SECONDS,
+) -> Evidence:
     """Certify and probe a model that the walk calls local, as far as the seconds go; the certificate comes first."""
     clock = runner.clock
-    end = min(time.monotonic() + PROOF_SECONDS, clock.end)
+    end = min(time.monotonic() + seconds, clock.end)
     felt: list[Felt] = []
     try:
         if not runner.enliven(sizes):
@@ -85,8 +93,7 @@ def judge(explored: Explored, choice: Choice, evidence: Evidence) -> tuple[Verdi
     unproven = [note for note in explored.notes if note.kind == "unproven"]
     rounding = [note for note in explored.notes if note.kind == "rounding"]
     if choice.layout == "NC":
-        cause = f"; {dependent[0]}" if dependent else ""
-        return "dependent", f"one vector a tile: the output '{choice.name}' has no spatial axes{cause}"
+        return _judge_vector(explored)
     if dependent:
         return "dependent", str(dependent[0])
     if unproven:
@@ -96,6 +103,14 @@ def judge(explored: Explored, choice: Choice, evidence: Evidence) -> tuple[Verdi
     if evidence.failure:
         return "unproven", f"a probe failed: {evidence.failure}"
     return _measured(evidence, [str(note) for note in rounding], space(choice.layout))
+
+
+def _judge_vector(explored: Explored) -> tuple[Verdict, str]:
+    """Every tile is a whole image to the model: only chance could make it differ."""
+    chance = [note for note in explored.notes if "random" in note.why]
+    if chance:
+        return "dependent", str(chance[0])
+    return "exact", "one vector a tile, each from its tile alone"
 
 
 def _measured(evidence: Evidence, rounding: list[str], letters: str) -> tuple[Verdict, str]:

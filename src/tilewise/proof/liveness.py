@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from tilewise.operators import Op, Trace
 
 
-def live_bytes(ops: Sequence[Op], trace: Trace, image: str, output: str) -> float:
+def live_bytes(ops: Sequence[Op], trace: Trace, image: str, outputs: Sequence[str]) -> float:
     """Peak bytes of tensors that are alive together, per pixel of the image."""
     size = _item_size(trace)
     last = {name: step for step, op in enumerate(ops) for name in op.inputs}
-    last[output] = len(ops)
+    last |= dict.fromkeys(outputs, len(ops))
     alive = math.prod(trace.shapes[image]) * size
     peak = alive
     for step, op in enumerate(ops):

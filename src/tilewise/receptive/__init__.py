@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tilewise.receptive.place import MixedError, axes_of, has_place
+from tilewise.receptive.place import MixedError, State, axes_of, has_place
 from tilewise.receptive.visit import Note
 from tilewise.receptive.walk import ONE, Reach, Walk, disagreement, only, read, restrict, walk
 
@@ -11,6 +11,7 @@ __all__ = [
     "MixedError",
     "Note",
     "Reach",
+    "State",
     "Walk",
     "axes_of",
     "disagreement",

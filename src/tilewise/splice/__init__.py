@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from tilewise.splice.graph import bake, crop_output, declare_outputs, free, image_names, numbers, operators, prune
+from tilewise.splice.graph import bake, declare_outputs, free, image_names, numbers, operators, prune
 from tilewise.splice.linear import linearise
+from tilewise.splice.output import crop_output, flatten_output
 from tilewise.splice.tracing import TracePlan, expose
 from tilewise.splice.transposed import unfold_transposed
 
@@ -13,6 +14,7 @@ __all__ = [
     "crop_output",
     "declare_outputs",
     "expose",
+    "flatten_output",
     "free",
     "image_names",
     "linearise",

@@ -145,27 +145,3 @@ def declare_outputs(model: ModelProto) -> None:
     del model.graph.value_info[:]
     for value in model.graph.output:
         value.type.tensor_type.ClearField("shape")
-
-
-def crop_output(model: ModelProto, name: str, extras: Mapping[int, int]) -> None:
-    """Crop so many indices of an output's axes, the larger half behind; the output keeps its name."""
-    import numpy as np
-    from onnx import helper, numpy_helper
-
-    graph, whole = model.graph, f"{name} uncropped"
-    for node in graph.node:
-        for field in (node.input, node.output):
-            for i, found in enumerate(field):
-                if found == name:
-                    field[i] = whole
-    cuts = {
-        "starts": [n // 2 for n in extras.values()],
-        "ends": [n // 2 - n for n in extras.values()],
-        "axes": list(extras),
-    }
-    for key, numbers in cuts.items():
-        graph.initializer.append(numpy_helper.from_array(np.array(numbers, np.int64), f"{name} {key}"))
-    graph.node.append(
-        helper.make_node("Slice", [whole, *(f"{name} {key}" for key in cuts)], [name], name=f"crop of {name}")
-    )
-    declare_outputs(model)
