@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tilewise.geometry import Grid, Index
     from tilewise.model import ModelSpec
+    from tilewise.openers.spec import ImageSpec
     from tilewise.settings import Pixels
     from tilewise.tiling import Tiling
 
@@ -43,3 +44,16 @@ def note(model: ModelSpec, tiling: Tiling, grid: Grid, pixels: Pixels) -> tuple[
     if model.verdict in {"dependent", "unproven"} and grid.tiles > 1:
         notes.append(f"tiles may differ from an untiled run ({model.verdict}): {model.reason}")
     return tuple(notes)
+
+
+def note_view(image: ImageSpec, pixels: Pixels) -> tuple[str, ...]:
+    """Lines about what of the stored image is read."""
+    if not pixels.pixel_size:
+        return ()
+    size = " x ".join(f"{s:.4g}" for a, s in zip(image.axes, image.scale, strict=True) if a in "zyx")
+    unit = next((u for a, u in zip(image.axes, image.units, strict=True) if a == "x"), None) or ""
+    how = f"level {image.level} has pixels of {size} {unit}".rstrip()
+    if image.view is None or all(f == 1 for f in image.view.factor):
+        return (how,)
+    factors = ", ".join(f"{a} by {1 / f:.4g}" for a, f in zip(image.axes, image.view.factor, strict=True) if f != 1)
+    return (f"level {image.level} is scaled on the fly ({factors}) to pixels of {size} {unit}".rstrip(),)

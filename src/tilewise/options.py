@@ -53,6 +53,15 @@ OPTIONS = (
     Option("--axes", typed.read_same, Pixels, "axes", "Axes of a plain array, from t c z y x in its order."),
     Option("--level", typed.read_level, Pixels, "level", "Resolution level; 0 is the finest."),
     Option("--field", typed.read_same, Pixels, "field", "Field of a plate: B/03/0, or B/03 for the well's first."),
+    Option("--region", typed.read_region, Pixels, "region", "Part that counts as the image: y=0:4096,x=0:4096."),
+    Option(
+        "--pixel-size",
+        typed.read_floats,
+        Pixels,
+        "pixel_size",
+        "Micrometres of a pixel in y and x, or z,y,x: the level that has it within 10 %.",
+    ),
+    Option("--resample", typed.read_same, Pixels, "resample", "Scale on the fly where no level has it.", bool),
     Option("--channels", typed.read_channels, Pixels, "channels", "all, or numbers in the model's order: 0,2."),
     Option("--normalize", typed.read_same, Normalization, "kind", "none, standardize, minmax, fixed or percentile."),
     Option("--scope", typed.read_same, Normalization, "scope", "Statistics over the image, each slice, or each tile."),
@@ -169,8 +178,12 @@ def ask(chosen: dict[Option, Any]) -> Asked:
         behaviour=made(Behaviour),
     )
     told: dict[str, str] = {"--normalize": asked.pixels.normalization.kind, "--output": asked.results.output}
-    for option in given:
-        _require_company(option.flag, told)
+    flags = [option.flag for option in given]
+    for flag in flags:
+        _require_company(flag, told)
+    # --level 0 is the default: only here it can be told from none
+    if {"--level", "--pixel-size"} <= set(flags):
+        raise SettingError("--level and --pixel-size", "one of the two", "Leave one of them out.")
     return asked
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tilewise.block import Product, Recipe
-from tilewise.caveats import judge, leaves_declared, note
+from tilewise.caveats import judge, leaves_declared, note, note_view
 from tilewise.crew import Crew, hire
 from tilewise.fit import check_memory, match_axes, match_batch, match_channels
 from tilewise.geometry import Axis, Blocks, Grid
@@ -22,7 +22,7 @@ from tilewise.postprocess import check_results, has_channels, output_dtype
 from tilewise.session import check_device
 from tilewise.settings import Asked, Behaviour, Cut, Graph, Machine, Pixels, Results
 from tilewise.sharding import Weights, block_bytes, choose_blocks
-from tilewise.source import open_image
+from tilewise.source import open_view
 from tilewise.tiling import Tiling, choose
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def plan(
     Raises:
         TilewiseError: the request cannot be met; it says what was got, what was expected and what to do.
     """
-    found = open_image(str(image), axes=pixels.axes, level=pixels.level, field=pixels.field)
+    found = open_view(str(image), pixels)
     known = model if isinstance(model, Model) else Model(model, graph)
     facts = known.spec
     if out is not None:
@@ -124,8 +124,8 @@ def decide(image: ImageSpec, model: ModelSpec, asked: Asked) -> Plan:
         memory=memory,
         crew=crew,
         asked=asked,
-        settings=trace(asked, _settled(blocks, tiling, recipe, channels, crew)),
-        notes=note(model, tiling, grid, asked.pixels),
+        settings=trace(asked, _settled(image, blocks, tiling, recipe, channels, crew)),
+        notes=(*note_view(image, asked.pixels), *note(model, tiling, grid, asked.pixels)),
     )
 
 
@@ -165,7 +165,9 @@ def _costs(image: ImageSpec, channels: tuple[int, ...], model: ModelSpec, recipe
     for product, port in zip(recipe.products, model.written, strict=True):
         kept = product.channels if has_channels(recipe.results) else 1
         write += float(math.prod(port.scale)) * kept * np.dtype(product.dtype).itemsize
-    return Weights(read=len(channels) * np.dtype(image.dtype).itemsize, write=write)
+    # a scaled pixel is read as the stored ones that it is made of, and then made
+    made = image.density + (image.density != 1)
+    return Weights(read=len(channels) * np.dtype(image.dtype).itemsize * made, write=write)
 
 
 def _memory(model: ModelSpec, blocks: Blocks, costs: Weights, batch: int, crew: Crew) -> Memory:
@@ -177,7 +179,7 @@ def _memory(model: ModelSpec, blocks: Blocks, costs: Weights, batch: int, crew: 
 
 
 def _settled(
-    blocks: Blocks, tiling: Tiling, recipe: Recipe, channels: tuple[int, ...], crew: Crew
+    image: ImageSpec, blocks: Blocks, tiling: Tiling, recipe: Recipe, channels: tuple[int, ...], crew: Crew
 ) -> dict[str, object]:
     """What auto came to."""
     return {
@@ -186,6 +188,7 @@ def _settled(
         "block": list(blocks.shape[recipe.lead :]),
         "batch": recipe.batch,
         "channels": list(channels),
+        "level": image.level,
         "workers": max(crew.workers, 1),
         "threads": crew.threads,
         "memory": crew.memory,

@@ -125,9 +125,9 @@ class Plan:
     @cached_property
     def read_amplification(self) -> float:
         """Bytes decoded per byte of the image: halos, and blocks that cut through chunks."""
-        chunks = dict(zip(self.image.axes, self.image.chunks, strict=True))
-        order = [chunks.get(a, 1) for a in lead_axes(self.image.axes, self.spatial) + self.spatial]
-        return decoded_pixels(self.blocks, tuple(order)) / math.prod(self.grid.shape)
+        order = [self.image.axes.index(a) for a in lead_axes(self.image.axes, self.spatial) + self.spatial]
+        chunks, phase = (tuple(numbers[k] for k in order) for numbers in (self.image.chunks, self.image.phase))
+        return self.image.density * decoded_pixels(self.blocks, chunks, phase) / math.prod(self.grid.shape)
 
     @cached_property
     def bytes_written(self) -> int:

@@ -12,6 +12,7 @@ from tilewise.versions import versions
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tilewise.openers.spec import ImageSpec
     from tilewise.plans import Plan
     from tilewise.settings import Cut
 
@@ -24,6 +25,8 @@ def record_of(plan: Plan, device: str) -> dict[str, Any]:
             "fingerprint": image.fingerprint,
             "level": image.level,
             "axes": image.axes,
+            "region": region_of(image),
+            "scaled": [1.0] * len(image.axes) if image.view is None else list(image.view.factor),
             SAMPLE: sample_pixels(image),
         },
         "model": {
@@ -57,6 +60,15 @@ def record_of(plan: Plan, device: str) -> dict[str, Any]:
             "settings": {s.name: {"value": s.value, "from": s.origin} for s in plan.settings},
         },
     }
+
+
+def region_of(image: ImageSpec) -> str:
+    """Which part of the stored image counts, as it is typed."""
+    view = image.view
+    if view is None or image.shape == view.size:
+        return "all"
+    ranges = zip(image.axes, view.origin, image.shape, view.size, strict=True)
+    return ",".join(f"{axis}={a}:{a + n}" for axis, a, n, size in ranges if n != size)
 
 
 def recorded_cut(cut: Cut, record: Mapping[str, Any] | None) -> Cut:

@@ -58,12 +58,19 @@ def block_bytes(blocks: Blocks, weights: Weights) -> tuple[int, int]:
     return int(math.prod(blocks.largest_window) * weights.read), int(kept * weights.write)
 
 
-def decoded_pixels(blocks: Blocks, chunks: Index) -> int:
-    """Pixels that all blocks decode together, each rounded out to whole chunks of the source."""
+def decoded_pixels(blocks: Blocks, chunks: Index, phase: Index) -> int:
+    """Pixels that all blocks decode together, each rounded out to whole chunks of the source.
+
+    Args:
+        blocks: the cut.
+        chunks: the unit read, per axis.
+        phase: where the image's first pixel lies in its chunk, per axis.
+    """
     total = 1
-    for k, chunk in enumerate(chunks):
-        axis = blocks.grid.axes[k]
-        total *= sum(_decoded(axis.size, chunk, *_ends(blocks, k, n)) for n in range(blocks.counts[k]))
+    for k, (chunk, shift) in enumerate(zip(chunks, phase, strict=True)):
+        size = blocks.grid.axes[k].size + shift
+        ends = (_ends(blocks, k, n) for n in range(blocks.counts[k]))
+        total *= sum(_decoded(size, chunk, start + shift, stop + shift) for start, stop in ends)
     return total
 
 

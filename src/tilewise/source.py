@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Literal
 
 from tilewise.errors import ImageError, explain
 from tilewise.geometry import Box
+from tilewise.openers.level import find_level
 from tilewise.openers.plates import find_field, is_plate, list_fields
 from tilewise.openers.spec import MISSING, ImageSpec
 from tilewise.openers.table import OPENERS, Pixels
+from tilewise.openers.view import crop_image, first_pixel, read_view, stored_box
 
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["ImageSpec", "Source", "is_plate", "list_fields", "missing_chunks", "open_image"]
+    from tilewise import settings
+
+__all__ = ["ImageSpec", "Source", "is_plate", "list_fields", "missing_chunks", "open_image", "open_view"]
 
 LEAD = "tz"
 """Axes that a model may not see, in the order in which they lead a block's pixels."""
@@ -46,6 +50,23 @@ def open_image(path: str, *, axes: str | None = None, level: int = 0, field: str
     path = str(path) if field is None else find_field(str(path), field)
     opener = next((row for row in OPENERS.values() if row.recognize(path)), OPENERS["zarr"])
     return opener.inspect(path, axes=axes, level=level)
+
+
+def open_view(path: str, pixels: settings.Pixels) -> ImageSpec:
+    """What a user asked for of an image, as an image: level or pixel size first, then the region of it.
+
+    Raises:
+        ImageError: there is no such image, level, pixel size or region.
+    """
+
+    def inspect(level: int) -> ImageSpec:
+        return open_image(path, axes=pixels.axes, level=level, field=pixels.field)
+
+    if pixels.pixel_size:
+        found = find_level(inspect, pixels.pixel_size, resample=pixels.resample)
+    else:
+        found = inspect(pixels.level)
+    return crop_image(found, pixels.region)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +120,12 @@ class Source:
 
         parts = self._select(lead_box, channels, spatial_box)
         region = self._region(parts)
-        pixels = _open_cached(self.spec)
-        _check_stored(self.spec, pixels, region, missing=missing)
+        pixels, stored = _open_cached(self.spec), stored_box(self.spec, region)
+        _check_stored(self.spec, pixels, stored, missing=missing)
         try:
-            found = pixels.read(tuple(parts[axis] for axis in self.spec.axes))
+            found = read_view(pixels, self.spec, tuple(parts[axis] for axis in self.spec.axes))
         except Exception as error:
-            raise _blame(self.spec, pixels, region, error) from error
+            raise _blame(self.spec, pixels, stored, error) from error
         order = [axis for axis in self.lead + "c" + self.spatial if axis in self.spec.axes]
         found = found.transpose([self.spec.axes.index(axis) for axis in order])
         if "c" not in self.spec.axes:
@@ -160,9 +181,9 @@ def missing_chunks(spec: ImageSpec, region: Box | None = None, *, begun: bool = 
     region = region or Box((0,) * len(spec.shape), spec.shape)
 
     def wanted(place: Box) -> bool:
-        return not begun or all(a >= b for a, b in zip(place.start, region.start, strict=True))
+        return not begun or all(a >= b for a, b in zip(first_pixel(spec, place.start), region.start, strict=True))
 
-    stored = _open_cached(spec).stored(region)
+    stored = _open_cached(spec).stored(stored_box(spec, region))
     return [key for key, place, fault in stored if fault == MISSING and wanted(place)]
 
 
@@ -177,7 +198,7 @@ def _open_cached(spec: ImageSpec) -> Pixels:
         if key not in _open:
             while len(_open) >= KEPT:
                 _open.pop(next(iter(_open)))
-            _open[key] = OPENERS[spec.opener].open_pixels(spec)
+            _open[key] = OPENERS[spec.opener].open_pixels(spec.base)
         return _open[key]
 
 

@@ -89,6 +89,27 @@ def read_level(flag: str, text: str) -> int:
     return int(_one(flag, text, int, "the number of a level"))
 
 
+def read_region(flag: str, text: str) -> tuple[tuple[str, int | None, int | None], ...]:
+    """Ranges such as y=0:4096,x=:100; one number is one plane."""
+    return tuple(_range(flag, part, text) for part in text.split(","))
+
+
+def _range(flag: str, part: str, text: str) -> tuple[str, int | None, int | None]:
+    axis, mark, ends = part.strip().partition("=")
+    numbers = ends.split(":") if mark else []
+    try:
+        found = [int(n) if n.strip() else None for n in numbers]
+    except ValueError:
+        found = []
+    if len(found) == 1 and found[0] is not None:
+        return axis.strip(), found[0], found[0] + 1
+    if len(found) != 2:
+        raise SettingError(
+            f"{flag} {text}", "axis=start:stop, with commas between them", f"For example {flag} y=0:4096,x=0:4096"
+        )
+    return axis.strip(), found[0], found[1]
+
+
 def read_bytes(flag: str, text: str) -> Any:
     """auto, or a size such as 4GB."""
     from dask.utils import parse_bytes

@@ -8,11 +8,13 @@ import numpy as np
 
 from tilewise.errors import ImageError
 from tilewise.openers.spec import ImageSpec
+from tilewise.openers.view import crop_image
 
 if TYPE_CHECKING:
     import dask.array as da
 
     from tilewise.plans import Plan
+    from tilewise.settings import Pixels
 
 
 def unwrap(x: Any, axes: str | None) -> tuple[da.Array, str]:
@@ -32,6 +34,20 @@ def unwrap(x: Any, axes: str | None) -> tuple[da.Array, str]:
     if any(np.isnan(n) for n in array.shape):
         raise ImageError("an array of unknown shape", "known sizes", "Call compute_chunk_sizes() first.")
     return array, found
+
+
+def cut_region(x: Any, array: da.Array, axes: str, pixels: Pixels) -> tuple[Any, da.Array]:
+    """The region of an array, and of what names its dimensions."""
+    if pixels.pixel_size:
+        raise ImageError(
+            "pixel_size for an array", "an image with levels", "Scale the array first, or give the image to run()."
+        )
+    if not pixels.region:
+        return x, array
+    spec = crop_image(describe(array, axes), pixels.region)
+    origin = spec.view.origin if spec.view is not None else ()
+    slices = tuple(slice(o, o + n) for o, n in zip(origin, spec.shape, strict=True))
+    return x[slices] if hasattr(x, "dims") else x, array[slices]
 
 
 def describe(array: da.Array, axes: str) -> ImageSpec:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from tilewise.lazy.arrays import describe, unwrap, wrap
+from tilewise.lazy.arrays import cut_region, describe, unwrap, wrap
 from tilewise.lazy.overlap import overlap
 from tilewise.model import Model
 from tilewise.planning import decide
@@ -36,7 +36,7 @@ def predict(
             dimensions is y x, of three z y x, others need ``pixels.axes``.
         model: an ONNX file.
         cut: tiles, halos, blocks.
-        pixels: axes, channels, normalization; there are no levels.
+        pixels: axes, region, channels, normalization; there are no levels.
         results: what comes out.
         graph: what the model file does not tell.
         machine: device; the scheduler is Dask's own choice.
@@ -49,6 +49,7 @@ def predict(
         TilewiseError: the request cannot be met.
     """
     array, axes = unwrap(x, pixels.axes)
+    x, array = cut_region(x, array, axes, pixels)
     known = model if isinstance(model, Model) else Model(model, graph)
     asked = Asked(cut=cut, pixels=pixels, results=results, graph=graph, machine=machine)
     made = decide(describe(array, axes), known.spec, asked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 MISSING = "missing"
@@ -48,8 +49,40 @@ class ImageSpec:
     """sha256 over the metadata that fix the pixels: array, place and OME's."""
     opener: str = "zarr"
     """Which row of the table of openers reads it."""
+    view: View | None = None
+    """How it lies in the stored image, if it is a region of it or scaled; None if it is the stored image."""
 
     @property
     def channels(self) -> int:
         """Number of channels; 1 if there is no such axis."""
         return self.shape[self.axes.index("c")] if "c" in self.axes else 1
+
+    @property
+    def base(self) -> ImageSpec:
+        """The image as it is stored."""
+        return self if self.view is None else self.view.base
+
+    @property
+    def phase(self) -> tuple[int, ...]:
+        """Where the first pixel lies in its chunk, per axis."""
+        origin = (0,) * len(self.shape) if self.view is None else self.view.origin
+        return tuple(start % chunk for start, chunk in zip(origin, self.chunks, strict=True))
+
+    @property
+    def density(self) -> float:
+        """Stored pixels that a pixel is made of."""
+        return 1.0 if self.view is None else math.prod(self.view.factor)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A region of a stored image, or of what it is scaled to."""
+
+    base: ImageSpec
+    """The image as it is stored."""
+    factor: tuple[float, ...]
+    """Stored pixels along one pixel, per axis; 1 where nothing is scaled."""
+    origin: tuple[int, ...]
+    """First pixel of the region in the scaled image, per axis."""
+    size: tuple[int, ...]
+    """The whole scaled image, per axis."""
