@@ -1,6 +1,7 @@
 """A model file from its path to its spec: cache, refusals, and the real models of the shared folder."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -330,6 +331,38 @@ def wrong_shapes(folder):
     return save(model, folder)
 
 
+def begins(content, name):
+    """A file of another kind."""
+
+    def make(folder):
+        (folder / name).write_bytes(content + bytes(100))
+        return folder / name
+
+    return make
+
+
+def saved_model(folder):
+    (folder / "saved").mkdir()
+    (folder / "saved" / "saved_model.pb").touch()
+    return folder / "saved"
+
+
+def huge(folder):
+    with (folder / "huge.onnx").open("wb") as stream:
+        stream.truncate(1 << 31)
+    return folder / "huge.onnx"
+
+
+def huge_data(folder):
+    path = external(folder)
+    with (folder / "weights.bin").open("r+b") as stream:
+        stream.truncate(1 << 31)
+    return path
+
+
+CONVERT = r", not ONNX; expected a model in ONNX format. Convert it: tilewise convert .* OUT\.onnx\."
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -340,9 +373,19 @@ def wrong_shapes(folder):
         (truncated, "is no ONNX model"),
         (graphless, "it holds no graph"),
         (custom, "an operator that onnxruntime does not know"),
-        (new_ir, "too new for onnxruntime.*Upgrade onnxruntime, or export with an older opset"),
-        (new_opset, "too new for onnxruntime.*Upgrade onnxruntime, or export with an older opset"),
+        (new_ir, r"too new for onnxruntime.*Convert it: tilewise convert MODEL OUT\.onnx"),
+        (new_opset, r"too new for onnxruntime.*Convert it: tilewise convert MODEL OUT\.onnx"),
         (imageless, "no input is an image"),
+        (begins(b"PK\x03\x04", "net.pt"), f"is a PyTorch file {re.escape('(a zip archive)')}{CONVERT}"),
+        (begins(b"PK\x03\x04", "net.keras"), f"is a Keras file{CONVERT}"),
+        (begins(b"\x80\x02", "net.pth"), f"is a PyTorch or Python pickle{CONVERT}"),
+        (begins(b"\x89HDF\r\n\x1a\n", "net.h5"), f"is an HDF5 file {re.escape('(Keras)')}{CONVERT}"),
+        (begins(b"\x20\0\0\0TFL3", "net.tflite"), f"is a TensorFlow Lite file{CONVERT}"),
+        (begins(b"<!DOCTYPE html>", "net.onnx"), "is a web page, not ONNX; .* Download it again."),
+        (begins(b"version https://git-lfs.github.com/spec/v1", "net.onnx"), "is a pointer of Git LFS.* Download it"),
+        (saved_model, f"is a TensorFlow SavedModel{CONVERT}"),
+        (huge, "is 2.0 GiB large; expected a model of less than 2 GiB"),
+        (huge_data, "takes 2.0 GiB with its weights; expected a model of less than 2 GiB"),
         (wrong_shapes, "runs on no image that was tried"),
     ],
 )

@@ -27,6 +27,8 @@ __all__ = ["Certificate", "Model", "ModelSpec", "Port", "Tensor", "prepare"]
 
 UNTOLD = Graph()
 """Nothing is told beyond the file."""
+LARGEST = 2**31
+"""Bytes that no file of protobuf reaches."""
 PIECE = 1 << 22
 """Bytes that are hashed at once."""
 
@@ -97,12 +99,24 @@ def _entry(path: str | Path, graph: Graph, *, content: bool = False) -> tuple[Mo
 
 def _existing(path: str | Path) -> Path:
     file = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow a link away from the data beside it
+    if (file / "saved_model.pb").is_file():
+        raise ModelError(
+            f"{path} is a TensorFlow SavedModel, not ONNX",
+            "a model in ONNX format",
+            f"Convert it: tilewise convert {path} OUT.onnx.",
+        )
     if file.is_dir():
         raise ModelError(f"{path} is a folder", "an ONNX model file", "Give the .onnx file inside it.")
     if not file.is_file():
         raise ModelError(f"{path} does not exist", "an ONNX model file", "Check the path.")
     if file.stat().st_size == 0:
         raise ModelError(f"{path} is empty", "an ONNX model file", "Export or download it again.")
+    if file.stat().st_size >= LARGEST:
+        raise ModelError(
+            f"{path} is {file.stat().st_size / 2**30:.1f} GiB large",
+            "a model of less than 2 GiB",
+            "Export it with weights in half precision.",
+        )
     return file
 
 

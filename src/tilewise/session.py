@@ -212,7 +212,7 @@ def _unloadable(cause: str) -> ModelError:
         return ModelError(
             f"the model is too new for onnxruntime: {line}",
             "an IR and opset version that this onnxruntime takes",
-            "Upgrade onnxruntime, or export with an older opset (onnx.version_converter) and ir_version.",
+            "Convert it: tilewise convert MODEL OUT.onnx (or upgrade onnxruntime, or export with an older opset).",
         )
     if "is not a registered function/op" in cause or "No Op registered" in cause or "No opset import" in cause:
         return ModelError(

@@ -132,7 +132,9 @@ def _evidence(
     """What cuts do to one output."""
     frame = Frame(choice.reaches, explored.walk.multiple, explored.remainder, fixed) if choice.reaches else None
     notes = narrow(explored, [choice.name]).notes
-    if frame is None or choice.guessed or any(note.kind != "rounding" for note in notes):
+    if frame is None:
+        return Evidence((), "not needed: one vector a tile")
+    if choice.guessed or any(note.kind != "rounding" for note in notes):
         return Evidence()
     only = replace(prepared.runner, outputs=[choice.name])
     linear = None

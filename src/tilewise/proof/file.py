@@ -13,6 +13,25 @@ if TYPE_CHECKING:
 
     from onnx import GraphProto, ModelProto, TensorProto
 
+LARGEST = 2**31 - 1
+"""Bytes of a graph with its weights: what protobuf takes."""
+MAGIC = {
+    b"PK\x03\x04": "a PyTorch file (a zip archive)",
+    b"\x80\x02": "a PyTorch or Python pickle",
+    b"\x80\x04": "a Python pickle",
+    b"\x80\x05": "a Python pickle",
+    b"\x89HDF\r\n": "an HDF5 file (Keras)",
+    b"version https://git-lfs": "a pointer of Git LFS",
+    b"<!DOCTYPE": "a web page",
+    b"<html": "a web page",
+    b"<?xml": "an XML file (OpenVINO?)",
+}
+"""First bytes of what is taken for a model."""
+LOST = {"a pointer of Git LFS", "a web page"}
+"""The model itself has not been fetched."""
+OFFSET_MAGIC = {b"TFL3": "a TensorFlow Lite file", b"ORTM": "a model in onnxruntime's own format"}
+"""Bytes 4 to 8."""
+
 
 def load(path: Path) -> tuple[ModelProto, tuple[str, ...]]:
     """Parse a model with its external data and its functions inlined.
@@ -22,6 +41,10 @@ def load(path: Path) -> tuple[ModelProto, tuple[str, ...]]:
     """
     import onnx
 
+    other = _other_format(path)
+    if other:
+        cure = "Download it again" if other in LOST else f"Convert it: tilewise convert {path} OUT.onnx"
+        raise ModelError(f"{path} is {other}, not ONNX", "a model in ONNX format", f"{cure}.")
     try:
         model = onnx.load(str(path), load_external_data=False)
     except Exception as error:
@@ -34,6 +57,16 @@ def load(path: Path) -> tuple[ModelProto, tuple[str, ...]]:
     if model.functions:
         model = _inline(model, path)
     return model, names
+
+
+def _other_format(path: Path) -> str:
+    """What a file is that is no ONNX, told from its first bytes; empty if it may be."""
+    with path.open("rb") as stream:
+        head = stream.read(16)
+    if head[4:8] in OFFSET_MAGIC:
+        return OFFSET_MAGIC[head[4:8]]
+    known = next((name for magic, name in MAGIC.items() if head.startswith(magic)), "")
+    return "a Keras file" if known and path.suffix == ".keras" else known
 
 
 def _corrupt(path: Path, cause: str) -> ModelError:
@@ -57,6 +90,13 @@ def _external(model: ModelProto, path: Path) -> tuple[str, ...]:
         if tensor.data_location == tensor.EXTERNAL:
             location = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
             names.add(_checked(location, path))
+    total = path.stat().st_size + sum((path.parent / name).stat().st_size for name in names)
+    if total > LARGEST:
+        raise ModelError(
+            f"{path} takes {total / 2**30:.1f} GiB with its weights",
+            "a model of less than 2 GiB",
+            "Export it with weights in half precision.",
+        )
     return tuple(sorted(names))
 
 
