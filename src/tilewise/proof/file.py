@@ -62,7 +62,7 @@ def load(path: Path) -> tuple[ModelProto, tuple[str, ...]]:
 def _other_format(path: Path) -> str:
     """What a file is that is no ONNX, told from its first bytes; empty if it may be."""
     with path.open("rb") as stream:
-        head = stream.read(16)
+        head = stream.read(64)
     if head[4:8] in OFFSET_MAGIC:
         return OFFSET_MAGIC[head[4:8]]
     known = next((name for magic, name in MAGIC.items() if head.startswith(magic)), "")
