@@ -129,7 +129,10 @@ def test_what_is_written_reads_back(data, extra, name):
     each = st.lists(finite, min_size=len(axes), max_size=len(axes)).map(tuple)
     levels = tuple(Level(str(k), data.draw(each), data.draw(each)) for k in range(data.draw(st.integers(1, 3))))
     units = tuple(None if axis == "c" else data.draw(st.sampled_from([None, "micrometer"])) for axis in axes)
-    written = ngff.write_image(axes, levels=levels, name=name, units=units, channels=("a", "b"))
+    version = data.draw(st.sampled_from(["0.4", "0.5"]))
+    written = ngff.write_image(axes, levels=levels, name=name, units=units, version=version, method="mean")
+    window = ngff.Window(0.0, 1.0, 0.0, 1.0)
+    written = ngff.write_channels(written, [ngff.Channel("a", window), ngff.Channel("b", window)])
     found = ngff.read_image(written, "here")
     assert found == ngff.Multiscale(name, axes, units, levels, ("a", "b"))
 
@@ -140,3 +143,34 @@ def test_a_translation_of_nothing_is_not_written():
     assert [t["type"] for t in multiscale["datasets"][0]["coordinateTransformations"]] == ["scale"]
     assert "name" not in multiscale
     assert "omero" not in written["ome"]
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_labels_say_their_colours_their_names_and_where_the_image_is(version):
+    image = ngff.write_image(
+        "yx", levels=[Level("0", (1.0, 1.0), (0.0, 0.0))], name="", units=(None, None), version=version
+    )
+    label = ngff.find_ome(ngff.write_labels(image, values=1000, names=("background", "nucleus"), source="../../"))
+    colours = [tuple(entry["rgba"]) for entry in label["image-label"]["colors"]]
+    assert [entry["label-value"] for entry in label["image-label"]["colors"]] == list(range(256))
+    assert colours[0] == (0, 0, 0, 0)
+    assert len(set(colours)) == 256
+    assert len(label["image-label"]["properties"]) == 256
+    assert label["image-label"]["properties"][:3] == [
+        {"label-value": 0, "class": "background"},
+        {"label-value": 1, "class": "nucleus"},
+        {"label-value": 2, "class": "class 2"},
+    ]
+    assert label["image-label"]["source"] == {"image": "../../"}
+    assert label["image-label"].get("version") == ("0.4" if version == "0.4" else None)
+
+
+def test_a_name_is_added_to_the_labels_of_an_image_and_nothing_else_changes():
+    new = {"ome": {"version": "0.5", "labels": ["cells"], "own": 1}, "other": {"a": 1}}
+    assert ngff.add_label(new, "nuclei", "0.5") == {
+        "ome": {"version": "0.5", "labels": ["cells", "nuclei"], "own": 1},
+        "other": {"a": 1},
+    }
+    assert ngff.add_label({"labels": ["a"], "x": 1}, "b", "0.4") == {"labels": ["a", "b"], "x": 1}
+    assert ngff.add_label({"labels": ["a"]}, "a", "0.4") == {"labels": ["a"]}
+    assert ngff.add_label({}, "a", "0.5") == {"ome": {"version": "0.5", "labels": ["a"]}}

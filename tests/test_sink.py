@@ -59,7 +59,7 @@ def listing(path):
 
 
 def test_an_output_is_an_ome_zarr_image(tmp_path):
-    spec = make_spec(tmp_path / "out.zarr", translation=(0.0, 1.5, 2.5), channel_names=("a", "b"))
+    spec = make_spec(tmp_path / "out.zarr", translation=(0.0, 1.5, 2.5), names=("a", "b"))
     create(spec, {"tile": 64})
     pixels = make_pixels(spec.shape, spec.dtype)
     write_all(spec, pixels)
@@ -495,7 +495,7 @@ def test_the_check_is_made_once_a_process(tmp_path, monkeypatch, fill):
     create(spec, {})
     calls = []
     real = sink.check
-    monkeypatch.setattr(sink, "check", lambda s: calls.append(s) or real(s))
+    monkeypatch.setattr(sink.array, "check", lambda s, level: calls.append(s) or real(s, level))
     pixels = make_pixels(spec.shape, "float32")
     for _ in range(2):
         write_all(pickle.loads(pickle.dumps(spec)), pixels)

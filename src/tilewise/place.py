@@ -118,7 +118,7 @@ def clear(path: str) -> None:
     stamp = read_stamp(str(out))
     if stamp is None:
         raise OutputError(f"{path} does not carry tilewise's record", "an output of tilewise", "Remove it yourself.")
-    owned = {FOLDER, "zarr.json", ".DS_Store", *stamp.owns}
+    owned = {FOLDER, *NODES, ".zattrs", ".DS_Store", *stamp.owns}
     strange = sorted(e.name for e in out.iterdir() if e.name not in owned and not re.fullmatch(r"\d+", e.name))
     if strange:
         raise OutputError(

@@ -1,4 +1,4 @@
-"""OME-Zarr metadata (0.4 and 0.5) as plain dictionaries: read with suspicion, written by the book. No zarr here."""
+"""OME-Zarr metadata (0.4 and 0.5) as plain dictionaries, read with suspicion."""
 
 from __future__ import annotations
 
@@ -105,50 +105,6 @@ def read_image(attributes: Mapping[str, Any], where: str) -> Multiscale:
     levels = tuple(_read_level(dataset, len(axes), common, where) for dataset in datasets)
     name = entry.get("name")
     return Multiscale(name if isinstance(name, str) else "", axes, units, levels, _read_channels(attributes))
-
-
-def write_image(
-    axes: str,
-    *,
-    levels: Sequence[Level],
-    name: str,
-    units: Sequence[str | None],
-    channels: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Attributes of an OME-Zarr 0.5 image group.
-
-    Args:
-        axes: one letter an axis, in the array's order.
-        levels: resolutions, the finest first.
-        name: the image's name; left out if empty.
-        units: unit per axis, None for none.
-        channels: names of the channels; none are written if there are none.
-    """
-    multiscale: dict[str, Any] = {
-        "axes": [_write_axis(axis, unit) for axis, unit in zip(axes, units, strict=True)],
-        "datasets": [_write_level(level) for level in levels],
-    }
-    if name:
-        multiscale["name"] = name
-    ome: dict[str, Any] = {"version": "0.5", "multiscales": [multiscale]}
-    if channels:
-        ome["omero"] = {"channels": [{"label": label} for label in channels]}
-    return {"ome": ome}
-
-
-def _write_axis(axis: str, unit: str | None) -> dict[str, str]:
-    entry = {"name": axis, "type": TYPES[axis]}
-    # units belong to space and time only
-    if unit and axis != "c":
-        entry["unit"] = unit
-    return entry
-
-
-def _write_level(level: Level) -> dict[str, Any]:
-    transforms: list[dict[str, Any]] = [{"type": "scale", "scale": list(level.scale)}]
-    if any(level.translation):
-        transforms.append({"type": "translation", "translation": list(level.translation)})
-    return {"path": level.path, "coordinateTransformations": transforms}
 
 
 def _read_axes(entry: Mapping[str, Any], where: str) -> tuple[str, tuple[str | None, ...]]:
