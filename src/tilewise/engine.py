@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
 import uuid
@@ -18,7 +17,7 @@ from tilewise.ledger import Ledger
 from tilewise.lock import acquire, refuse_held
 from tilewise.model import Model
 from tilewise.planning import plan
-from tilewise.plugin import Enlist
+from tilewise.plugin import hand_out, renew, take_back
 from tilewise.record import folder_of, read_stamp, write_json
 from tilewise.result import Result, Tally, result_of
 from tilewise.resume import record_of, recorded_cut
@@ -92,7 +91,7 @@ def execute(made: Plan, model: Model, observers: tuple[Observer, ...] = ()) -> R
     with connect(
         scheduler=machine.scheduler, workers=made.crew.workers, threads=made.crew.threads, memory=made.crew.memory
     ) as client:
-        job = _hand_out(client, job)
+        job = hand_out(client, job)
         try:
             with acquire(out, job.run, on_wait=lambda owner, left: _say_waiting(observers, str(owner), left)):
                 record = record_of(made, job.device)
@@ -104,36 +103,13 @@ def execute(made: Plan, model: Model, observers: tuple[Observer, ...] = ()) -> R
                     tell(observers, Noted(note))
                 return _Run(job, client, observers).go(Ledger.create(out, made.blocks.total, record))
         finally:
-            _take_back(client, job)
+            take_back(client, job)
 
 
 def _links(client: Client) -> list[str]:
     """Where to watch the workers, if Dask's dashboard runs."""
     link = dashboard(client)
     return [] if link is None else [f"dashboard {link}"]
-
-
-def _hand_out(client: Client, job: Job) -> Job:
-    """Give the job to all workers, also to those that come later, and settle the device: one for the whole run."""
-    client.register_plugin(Enlist(job), name=f"tilewise-{job.run}")
-    device = client.submit(task.settle_device, job.run, pure=False).result()
-    if device == job.device:
-        return job
-    return _replace(client, replace(job, device=device))
-
-
-def _replace(client: Client, job: Job) -> Job:
-    """The job with more known about it."""
-    client.unregister_worker_plugin(name=f"tilewise-{job.run}")
-    client.register_plugin(Enlist(job), name=f"tilewise-{job.run}")
-    return job
-
-
-def _take_back(client: Client, job: Job) -> None:
-    """Make all workers forget the job: what still computes then writes nothing."""
-    # the cluster may be gone, and the job with it
-    with contextlib.suppress(Exception):
-        client.unregister_worker_plugin(name=f"tilewise-{job.run}")
 
 
 def _say_waiting(observers: tuple[Observer, ...], owner: str, left: float) -> None:
@@ -168,7 +144,7 @@ class _Run:
         else:
             known = survey(self.client, self.job, self.observers)
             write_json(place, known.to_json())
-        self.job = _replace(self.client, replace(self.job, statistics=known))
+        self.job = renew(self.client, replace(self.job, statistics=known))
 
     def _measure_error(self) -> None:
         """Say what a halo smaller than the model's reach costs, on a few tiles of the image."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from distributed import WorkerPlugin
 
-from tilewise.task import Job, dismiss, enlist
+from tilewise.task import Job, dismiss, enlist, settle_device
 
 if TYPE_CHECKING:
-    from distributed import Worker
+    from distributed import Client, Worker
 
 
 class Enlist(WorkerPlugin):  # type: ignore[misc]
@@ -25,3 +27,28 @@ class Enlist(WorkerPlugin):  # type: ignore[misc]
     def teardown(self, worker: Worker) -> None:  # noqa: ARG002 the plugin's protocol
         """Called on the worker when the run is over or given up."""
         dismiss(self.job.run)
+
+
+def hand_out(client: Client, job: Job) -> Job:
+    """Give the job to all workers, also to those that come later, and settle the device: one for the whole run."""
+    client.register_plugin(Enlist(job), name=_name(job))
+    device = client.submit(settle_device, job.run, pure=False).result()
+    return job if device == job.device else renew(client, replace(job, device=device))
+
+
+def renew(client: Client, job: Job) -> Job:
+    """The job with more known about it."""
+    client.unregister_worker_plugin(name=_name(job))
+    client.register_plugin(Enlist(job), name=_name(job))
+    return job
+
+
+def take_back(client: Client, job: Job) -> None:
+    """Make all workers forget the job: what still computes then writes nothing."""
+    # the cluster may be gone, and the job with it
+    with contextlib.suppress(Exception):
+        client.unregister_worker_plugin(name=_name(job))
+
+
+def _name(job: Job) -> str:
+    return f"tilewise-{job.run}"
