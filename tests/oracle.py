@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +26,35 @@ def infer_whole(model: bytes | Path | str, image: np.ndarray, multiple: int | tu
     session = ort.InferenceSession(model if isinstance(model, bytes) else str(model), options)
     output = session.run(None, {session.get_inputs()[0].name: padded[np.newaxis]})[0][0]
     return output[(slice(None), *(slice(n) for n in image.shape[1:]))]
+
+
+def infer_each(
+    model: bytes | Path | str,
+    image: np.ndarray,
+    tile: tuple[int, ...],
+    stride: tuple[int, ...],
+    *,
+    pad: str = "reflect",
+) -> list[np.ndarray]:
+    """One vector a tile, by brute force: every output as [c, tile places...] for an image [c, space...].
+
+    Tile k starts at k times the stride; the image is padded at the far edge as far as the last tile reaches.
+    """
+    counts = [max(1, math.ceil((n - t) / s) + 1) for n, t, s in zip(image.shape[1:], tile, stride, strict=True)]
+    ends = [(c - 1) * s + t for c, t, s in zip(counts, tile, stride, strict=True)]
+    pads = [(0, 0)] + [(0, max(0, e - n)) for n, e in zip(image.shape[1:], ends, strict=True)]
+    padded = np.pad(image, pads, mode=pad)  # type: ignore[call-overload]
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = ort.InferenceSession(model if isinstance(model, bytes) else str(model), options)
+    found: list[np.ndarray] = []
+    for place in np.ndindex(*counts):
+        seen = padded[(slice(None), *(slice(k * s, k * s + t) for k, s, t in zip(place, stride, tile, strict=True)))]
+        given = session.run(None, {session.get_inputs()[0].name: np.ascontiguousarray(seen[np.newaxis])})
+        found = found or [np.full((g.size, *counts), np.nan, g.dtype) for g in given]
+        for whole, one in zip(found, given, strict=True):
+            whole[(slice(None), *place)] = one.ravel()
+    return found
 
 
 def standardize(image: np.ndarray) -> np.ndarray:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tilewise.geometry import Samples
+
 if TYPE_CHECKING:
     from tilewise.geometry import Grid, Index
     from tilewise.model import ModelSpec
@@ -32,8 +34,11 @@ def note(model: ModelSpec, tiling: Tiling, grid: Grid, pixels: Pixels) -> tuple[
         notes.append(
             f"the model declares {list(model.declared_size or ())}; a probe showed that it runs as well at {tile}"
         )
-    padded = [(a.size, a.padded) for a in tiling.axes if a.padded - a.size >= a.multiple]
-    if padded:
+    vectors = any(isinstance(a, Samples) for a in tiling.axes)
+    padded = [(a.size, a.padded) for a in tiling.axes if a.padded - a.size >= (1 if vectors else a.multiple)]
+    if vectors:
+        notes += [f"the last tiles reach over the image, which is padded from {n} to {p} pixels" for n, p in padded]
+    elif padded:
         notes.append(f"the image is smaller than the tile and is padded from {padded[0][0]} to {padded[0][1]} pixels")
     if any(model.lead) or any(model.trail):
         notes.append(
@@ -41,7 +46,8 @@ def note(model: ModelSpec, tiling: Tiling, grid: Grid, pixels: Pixels) -> tuple[
         )
     if pixels.normalization.kind != "none" and pixels.normalization.scope == "tile" and grid.tiles > 1:
         notes.append("--scope tile normalizes each tile by itself: expect seams; --scope image has none")
-    if model.verdict in {"dependent", "unproven"} and grid.tiles > 1:
+    # a vector is told of its tile by design
+    if model.verdict in {"dependent", "unproven"} and grid.tiles > 1 and not vectors:
         notes.append(f"tiles may differ from an untiled run ({model.verdict}): {model.reason}")
     return tuple(notes)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tilewise.errors import ImageError, ModelError, SettingError
+from tilewise.errors import ImageError, SettingError
 from tilewise.memory import show_bytes
 
 if TYPE_CHECKING:
@@ -17,12 +17,6 @@ if TYPE_CHECKING:
 
 def match_axes(image: ImageSpec, model: ModelSpec) -> str:
     """The axes that the model sees: yx or zyx."""
-    if not set(model.output_layout) & set("DHW"):
-        raise ModelError(
-            f"the model gives one vector a tile ({model.layout} -> {model.output_layout})",
-            "an output with spatial axes",
-            "Classifiers and embeddings are not run yet; --output-name chooses another output if there is one.",
-        )
     spatial = "zyx"[-model.spatial_ndim :]
     absent = [a for a in spatial if a not in image.axes]
     if absent:

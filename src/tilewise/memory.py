@@ -32,7 +32,7 @@ class Memory:
         return self.base + self.threads * (self.read + self.tiles + self.write)
 
 
-def tile_bytes(*, pixels: int, batch: int, in_channels: int, out_channels: int, activation_bytes: float) -> int:
+def tile_bytes(*, pixels: int, batch: int, in_channels: int, out_channels: float, activation_bytes: float) -> int:
     """One batch within the model: as float64 while normalized, as the model's type twice, activations, results."""
     per_pixel = in_channels * (8 + 4 + 4) + activation_bytes * ACTIVATION_SLACK + out_channels * 3 * 4
     return int(batch * pixels * per_pixel)

@@ -40,6 +40,13 @@ OPTIONS = (
     ),
     Option("--halo", typed.read_halo, Cut, "halo", "Context on each side of a core: auto, exact, or pixels."),
     Option("--overlap", typed.read_pixels, Cut, "overlap", "Pixels shared by neighbouring tiles: twice the halo."),
+    Option(
+        "--stride",
+        typed.read_pixels,
+        Cut,
+        "stride",
+        "Pixels from tile to tile for models that give one vector a tile: the tile if not given.",
+    ),
     Option("--blend", typed.read_same, Cut, "blend", "How tiles are joined: trim."),
     Option(
         "--block",

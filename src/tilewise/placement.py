@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from tilewise.geometry import Samples
 from tilewise.sink import OutputSpec
 
 if TYPE_CHECKING:
@@ -47,11 +48,14 @@ def _place(made: Plan, product: Product, name: str | None, out: str) -> OutputSp
     origin = dict(zip(image.axes, image.translation, strict=True))
     units = dict(zip(image.axes, image.units, strict=True))
     for letter, axis in zip(made.spatial, product.grid.axes[made.lead :], strict=True):
-        # the first output pixel's centre lies between the input pixels that it stands for
-        origin[letter] = origin[letter] + (1 / float(axis.scale) - 1) / 2 * scale[letter]
+        origin[letter] = origin[letter] + float(axis.origin) * scale[letter]
         scale[letter] = scale[letter] / float(axis.scale)
-    core = tuple(axis.scaled(axis.step) for axis in product.grid.axes)
-    blocks = replace(made.blocks, grid=product.grid)
+    shard = replace(made.blocks, grid=product.grid).placed_shape
+    # a core of one pixel is no chunk
+    core = tuple(
+        n if isinstance(axis, Samples) else axis.scaled(axis.step)
+        for n, axis in zip(shard, product.grid.axes, strict=True)
+    )
     return OutputSpec(
         path=os.path.abspath(out),  # noqa: PTH100  workers may stand elsewhere; resolve() would follow a link
         name=name,
@@ -59,7 +63,7 @@ def _place(made: Plan, product: Product, name: str | None, out: str) -> OutputSp
         shape=made.placed_shape(product.grid.placed_shape, product.channels),
         dtype=product.dtype,
         chunk=made.placed_shape(core, product.channels),
-        shard=made.placed_shape(blocks.placed_shape, product.channels),
+        shard=made.placed_shape(shard, product.channels),
         scale=tuple(scale.get(a, 1.0) for a in axes),
         translation=tuple(origin.get(a, 0.0) if a != "c" else 0.0 for a in axes),
         units=tuple(units.get(a) if a != "c" else None for a in axes),

@@ -10,7 +10,7 @@ from tilewise.block import Product, Recipe
 from tilewise.caveats import judge, leaves_declared, note, note_view
 from tilewise.crew import Crew, hire
 from tilewise.fit import check_memory, match_axes, match_batch, match_channels
-from tilewise.geometry import Axis, Blocks, Grid
+from tilewise.geometry import Axis, Blocks, Grid, Samples
 from tilewise.memory import Memory, base_memory, tile_bytes, worker_memory
 from tilewise.model import Model
 from tilewise.normalize import check_numbers, check_types
@@ -19,6 +19,7 @@ from tilewise.place import check_place
 from tilewise.placement import place_outputs
 from tilewise.plans import Plan, lead_axes
 from tilewise.postprocess import check_results, has_channels, output_dtype
+from tilewise.sampling import gives_vectors, refuse_stride, sample
 from tilewise.session import check_device
 from tilewise.settings import Asked, Behaviour, Cut, Graph, Machine, Pixels, Results
 from tilewise.sharding import Weights, block_bytes, choose_blocks
@@ -28,6 +29,7 @@ from tilewise.tiling import Tiling, choose
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tilewise.geometry import Index
     from tilewise.model import ModelSpec
     from tilewise.openers.spec import ImageSpec
     from tilewise.spec import Port
@@ -89,9 +91,7 @@ def decide(image: ImageSpec, model: ModelSpec, asked: Asked) -> Plan:
     lead = lead_axes(image.axes, spatial)
     batch = match_batch(model, asked.cut)
     spare = max(crew.memory - base_memory(model.weight_bytes), 0) // crew.threads
-    tiling = choose(
-        tuple(lengths[a] for a in spatial), model, asked.cut, int(TILES * spare / batch), _tile_bytes(model, 1, 1)
-    )
+    tiling = _tiling(tuple(lengths[a] for a in spatial), model, asked.cut, int(TILES * spare / batch))
     grid = Grid(tuple(Axis(size=lengths[a]) for a in lead) + tiling.axes)
     recipe = Recipe(
         lead=len(lead),
@@ -104,7 +104,7 @@ def decide(image: ImageSpec, model: ModelSpec, asked: Asked) -> Plan:
         normalization=asked.pixels.normalization,
         results=asked.results,
     )
-    costs = _costs(image, channels, model, recipe)
+    costs = _costs(image, channels, recipe)
     blocks = choose_blocks(grid, len(lead), asked.cut, threads=crew.blocks, budget=int(BLOCKS * spare), weights=costs)
     memory = _memory(model, blocks, costs, batch, crew)
     check_memory(memory, crew, asked.cut)
@@ -129,6 +129,14 @@ def decide(image: ImageSpec, model: ModelSpec, asked: Asked) -> Plan:
     )
 
 
+def _tiling(shape: Index, model: ModelSpec, cut: Cut, budget: int) -> Tiling:
+    """The cut of the axes that the model sees, whether it gives images or vectors."""
+    if gives_vectors(model):
+        return sample(shape, model, cut)
+    refuse_stride(cut)
+    return choose(shape, model, cut, budget, _tile_bytes(model, 1, 1))
+
+
 def _check(image: ImageSpec, model: ModelSpec, asked: Asked, channels: int) -> None:
     check_types(image.dtype, model.dtype, asked.pixels.normalization)
     check_numbers(asked.pixels.normalization, channels)
@@ -140,7 +148,7 @@ def _product(port: Port, grid: Grid, results: Results) -> Product:
     """One output of the model with the cut in its own pixels."""
     front = len(grid.axes) - len(port.scale)
     axes = tuple(
-        replace(axis, scale=q, shift=axis.lead - lead)
+        replace(axis, scale=q, shift=axis.lead - lead) if isinstance(axis, Axis) else axis
         for axis, q, lead in zip(grid.axes[front:], port.scale, port.lead, strict=True)
     )
     dtype = output_dtype(results, port.out_channels, port.dtype).name
@@ -148,23 +156,26 @@ def _product(port: Port, grid: Grid, results: Results) -> Product:
 
 
 def _tile_bytes(model: ModelSpec, pixels: int, batch: int) -> float:
+    # a vector's numbers are next to none, counted a pixel of its tile
+    given = sum(port.out_channels * float(math.prod(port.scale)) for port in model.written if port.layout != "NC")
     return tile_bytes(
         pixels=pixels,
         batch=batch,
         in_channels=model.in_channels,
-        out_channels=sum(port.out_channels for port in model.written),
+        out_channels=given,
         activation_bytes=model.activation_bytes,
     )
 
 
-def _costs(image: ImageSpec, channels: tuple[int, ...], model: ModelSpec, recipe: Recipe) -> Weights:
+def _costs(image: ImageSpec, channels: tuple[int, ...], recipe: Recipe) -> Weights:
     """Bytes per pixel of what is read and written."""
     import numpy as np
 
     write = 0.0
-    for product, port in zip(recipe.products, model.written, strict=True):
+    for product in recipe.products:
         kept = product.channels if has_channels(recipe.results) else 1
-        write += float(math.prod(port.scale)) * kept * np.dtype(product.dtype).itemsize
+        scale = float(math.prod(axis.scale for axis in product.grid.axes))
+        write += scale * kept * np.dtype(product.dtype).itemsize
     # a scaled pixel is read as the stored ones that it is made of, and then made
     made = image.density + (image.density != 1)
     return Weights(read=len(channels) * np.dtype(image.dtype).itemsize * made, write=write)
@@ -185,6 +196,7 @@ def _settled(
     return {
         "tile": [axis.tile for axis in tiling.axes],
         "halo": list(tiling.halo),
+        "stride": [axis.step for axis in tiling.axes if isinstance(axis, Samples)] or None,
         "block": list(blocks.shape[recipe.lead :]),
         "batch": recipe.batch,
         "channels": list(channels),

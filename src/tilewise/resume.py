@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from tilewise.geometry import Samples
 from tilewise.record import NOTES, SAMPLE
 from tilewise.source import sample_pixels
 from tilewise.versions import versions
@@ -40,6 +41,7 @@ def record_of(plan: Plan, device: str) -> dict[str, Any]:
         "channels": list(plan.channels),
         "tile": list(plan.tile),
         "halo": list(plan.halo),
+        "stride": [axis.step for axis in plan.grid.axes[plan.lead :] if isinstance(axis, Samples)],
         "block": list(plan.blocks.shape[plan.lead :]),
         "batch": recipe.batch,
         "pad": recipe.pad,

@@ -112,8 +112,10 @@ def predict_block(run: str, number: int) -> Outcome:
     with clock.stage("read"):
         pixels = read(plan, box)
     odd = count_odd(pixels, box, span.core, plan.lead)
-    core = _source(plan).region(*_split(plan, span.core))
-    absent = len(missing_chunks(plan.image, core, begun=True))
+    core = span.core.clip(plan.recipe.shape)
+    # tiles with gaps between them may stand beyond the image
+    begun = _source(plan).region(*_split(plan, core)) if core.size else None
+    absent = 0 if begun is None else len(missing_chunks(plan.image, begun, begun=True))
     if plan.behaviour.nan == "error" and (odd.nan or odd.inf):
         raise ImageError(
             f"{odd.nan} NaN and {odd.inf} infinite pixels", "finite pixels", "Mend the image, or use --nan keep."

@@ -10,6 +10,7 @@ from tilewise.errors import SettingError
 from tilewise.geometry import Axis, Grid, Index, round_down, round_up
 
 if TYPE_CHECKING:
+    from tilewise.geometry import AnyAxis
     from tilewise.model import ModelSpec
     from tilewise.settings import Cut, Sizes
 
@@ -27,7 +28,7 @@ AFFORDABLE = 4.0
 class Tiling:
     """The cut of the axes that the model sees."""
 
-    axes: tuple[Axis, ...]
+    axes: tuple[AnyAxis, ...]
     """One an axis, in order (z) y x."""
     halo: Index
     """Context kept, per axis, even where one tile spans the axis."""

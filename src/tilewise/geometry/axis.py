@@ -96,6 +96,11 @@ class Axis:
         """Number of cores."""
         return -(-self.size // self.step)
 
+    @property
+    def origin(self) -> Fraction:
+        """Centre of the first output pixel, in input pixels: it lies between those that it stands for."""
+        return (1 / self.scale - 1) / 2
+
     def core(self, k: int) -> tuple[int, int]:
         """Core k in input pixels: [start, stop)."""
         return k * self.step, min((k + 1) * self.step, self.size)

@@ -80,7 +80,8 @@ class Blocks:
         cut = self.grid.axes[axis]
         cores = self._range(axis, k)
         start, stop = cut.window(cores[0])[0], cut.window(cores[-1])[1]
-        return min(stop, cut.size) - max(start, 0)
+        # a window may lie beyond the image, where tiles of one vector leave gaps
+        return max(min(stop, cut.size) - max(start, 0), 0)
 
     def _range(self, axis: int, k: int) -> range:
         m = self.cores[axis]

@@ -31,5 +31,6 @@ def source_box(window: Box, shape: Index, pad: str) -> Box:
             ranges.append((start, stop))
             continue
         shown = [i for i in source_indices(start, stop, size, pad) if i >= 0]
-        ranges.append((min(shown), max(shown) + 1) if shown else (0, 0))
+        # one pixel where it shows none: nothing cannot be read
+        ranges.append((min(shown), max(shown) + 1) if shown else (0, 1))
     return box_of(ranges)

@@ -5,21 +5,25 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
+from tilewise.geometry.axis import Axis
 from tilewise.geometry.box import Box, Index, box_of
+from tilewise.geometry.samples import Samples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tilewise.geometry.axis import Axis
+
+AnyAxis: TypeAlias = Axis | Samples
+"""The cut of an axis."""
 
 
 @dataclass(frozen=True)
 class Grid:
     """The cut of the whole image: the product of its axes, leading axes first, then those the model sees."""
 
-    axes: tuple[Axis, ...]
+    axes: tuple[AnyAxis, ...]
     """One cut an axis, in the order of the block's pixels (channels are never cut)."""
 
     @property
@@ -40,7 +44,7 @@ class Grid:
     @property
     def placed_shape(self) -> Index:
         """The output."""
-        return tuple(axis.scaled(axis.size) for axis in self.axes)
+        return tuple(axis.placed(axis.count - 1)[1] for axis in self.axes)
 
     @property
     def tile(self) -> Index:

@@ -7,14 +7,14 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tilewise.geometry.axis import Axis
+    from tilewise.geometry.grid import AnyAxis
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
     """How Dask's chunks share the cores of one axis, so that a chunk and its neighbours show all that it needs."""
 
-    axis: Axis
+    axis: AnyAxis
     """The cut."""
     cores: tuple[range, ...]
     """Cores by chunk."""
@@ -36,7 +36,8 @@ class Share:
         """Pixels that a chunk needs of the one before and the one behind."""
         before = [self._edge(cores[0]) - self._window(cores)[0] for cores in self.cores[1:]]
         after = [self._window(c)[1] - self._edge(d[0]) for c, d in pairwise(self.cores)]
-        return max(before, default=0), max(after, default=0)
+        # windows that do not touch need nothing of each other
+        return max([0, *before]), max([0, *after])
 
     def first(self, k: int) -> int:
         """Where chunk k, with what it got of the one before, starts in the image."""
@@ -57,7 +58,7 @@ class Share:
         return self.axis.window(cores[0])[0] + lead, self.axis.window(cores[-1])[1] + lead
 
 
-def share_cores(axis: Axis, cores: int) -> Share:
+def share_cores(axis: AnyAxis, cores: int) -> Share:
     """The finest sharing at or above a block's cores that is feasible; a short last chunk joins its neighbour."""
     for m in range(cores, axis.count):
         starts = list(range(0, axis.count, m))

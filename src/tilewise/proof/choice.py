@@ -152,6 +152,9 @@ def _guess(explored: Explored, name: str, asked: str | None) -> Choice | None:
     for layout in layouts:
         if len(layout) != len(shape) or (layout[0] == "N" and shape[0] != explored.batch):
             continue
+        if asked is None and layout[0] != "N" and "N" in explored.layout and shape[0] == explored.batch:
+            # a batch of vectors is no map of one row
+            continue
         steps = [Fraction(sizes[i], shape[layout.index(letter)] or 1) for i, letter in enumerate(letters)]
         if all(min(step.numerator, step.denominator) == 1 and max(step, 1 / step) <= COARSEST for step in steps):
             reaches = tuple(receptive.Reach(step, 0, 0, 0, 0) for step in steps)

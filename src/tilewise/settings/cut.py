@@ -24,6 +24,8 @@ class Cut:
     """Pixels shared by neighbouring tiles: twice the halo. Give one of the two."""
     blend: Literal["trim"] = "trim"
     """How overlapping tiles are joined: trimmed to their cores."""
+    stride: Sizes | None = None
+    """Pixels between the starts of tiles, for models that give one vector a tile; the tile if not given."""
     block: Sizes | Literal["auto"] = "auto"
     """Pixels a side of a block, the unit of work and of writing; rounded up to whole cores."""
     batch: int | Literal["auto"] = "auto"
@@ -40,11 +42,13 @@ class Cut:
                 "one of the two (overlap is twice the halo)",
                 "Leave one of them out.",
             )
-        for option, value in (("--tile", self.tile), ("--block", self.block)):
+        for option, value in (("--tile", self.tile), ("--block", self.block), ("--stride", self.stride)):
             numbers = value if isinstance(value, tuple) else (value,)
             if any(isinstance(n, int) and n < 1 for n in numbers):
                 given = ",".join(map(str, numbers))
-                raise SettingError(f"{option} {given}", "a size of at least 1 pixel", f"Give {option} auto or a size.")
+                raise SettingError(
+                    f"{option} {given}", "a size of at least 1 pixel", f"Give a size, or leave {option} out."
+                )
         shared = self.overlap if isinstance(self.overlap, tuple) else (self.overlap or 0,)
         if any(n < 0 for n in shared):
             raise SettingError(
