@@ -173,8 +173,8 @@ def make_group(tmp_path):
 
 
 def make_file(tmp_path):
-    (tmp_path / "a.tif").write_bytes(b"II*\0")
-    return tmp_path / "a.tif"
+    (tmp_path / "a.txt").write_bytes(b"pixels")
+    return tmp_path / "a.txt"
 
 
 def make_typed(tmp_path, dtype, zarr_format=2):
@@ -214,7 +214,7 @@ def make_strange_codec(tmp_path):
 REFUSED = [
     ("nothing", lambda p: p / "none.zarr", {}, "does not exist"),
     ("elsewhere", lambda p: "s3://bucket/a.zarr", {}, "store of kind s3"),
-    ("file", make_file, {}, "a.tif is a file"),
+    ("file", make_file, {}, "a.txt is a file of no format"),
     ("folder", lambda p: p, {}, "a folder without zarr metadata"),
     ("plate", make_plate, {}, r"OME-Zarr plate.*A/1, B/2.*p\.zarr/A/1/0"),
     ("series", make_series, {}, r"bioformats2raw.*s\.zarr/0"),

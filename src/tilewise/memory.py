@@ -43,17 +43,19 @@ def base_memory(weights: int) -> int:
     return BASE + 3 * weights
 
 
-def worker_memory(*, weights: int, read_bytes: int, tile: int, write_bytes: int, threads: int) -> Memory:
+def worker_memory(*, weights: int, read_bytes: int, held: int = 0, tile: int, write_bytes: int, threads: int) -> Memory:
     """The bound for a worker.
 
     Args:
         weights: bytes of the model's weights; onnxruntime keeps a packed copy.
         read_bytes: bytes of the largest block with halo, rounded out to the source's chunks.
+        held: bytes that reading takes beside the pixels asked for.
         tile: what ``tile_bytes`` gives.
         write_bytes: bytes of a block's result.
         threads: blocks at once.
     """
-    return Memory(base=base_memory(weights), read=2 * read_bytes, tiles=tile, write=2 * write_bytes, threads=threads)
+    read = 2 * read_bytes + held
+    return Memory(base=base_memory(weights), read=read, tiles=tile, write=2 * write_bytes, threads=threads)
 
 
 def show_bytes(count: float) -> str:

@@ -106,7 +106,7 @@ def decide(image: ImageSpec, model: ModelSpec, asked: Asked) -> Plan:
     )
     costs = _costs(image, channels, recipe)
     blocks = choose_blocks(grid, len(lead), asked.cut, threads=crew.blocks, budget=int(BLOCKS * spare), weights=costs)
-    memory = _memory(model, blocks, costs, batch, crew)
+    memory = _memory(image, model, blocks, costs, batch, crew)
     check_memory(memory, crew, asked.cut)
     verdict, reason = judge(model, tiling)
     return Plan(
@@ -125,7 +125,7 @@ def decide(image: ImageSpec, model: ModelSpec, asked: Asked) -> Plan:
         crew=crew,
         asked=asked,
         settings=trace(asked, _settled(image, blocks, tiling, recipe, channels, crew)),
-        notes=(*note_view(image, asked.pixels), *note(model, tiling, grid, asked.pixels)),
+        notes=(*image.notes, *note_view(image, asked.pixels), *note(model, tiling, grid, asked.pixels)),
     )
 
 
@@ -181,11 +181,16 @@ def _costs(image: ImageSpec, channels: tuple[int, ...], recipe: Recipe) -> Weigh
     return Weights(read=len(channels) * np.dtype(image.dtype).itemsize * made, write=write)
 
 
-def _memory(model: ModelSpec, blocks: Blocks, costs: Weights, batch: int, crew: Crew) -> Memory:
+def _memory(image: ImageSpec, model: ModelSpec, blocks: Blocks, costs: Weights, batch: int, crew: Crew) -> Memory:
     read, write = block_bytes(blocks, costs)
     tile = int(_tile_bytes(model, math.prod(blocks.grid.tile), batch))
     return worker_memory(
-        weights=model.weight_bytes, read_bytes=read, tile=tile, write_bytes=write, threads=crew.threads
+        weights=model.weight_bytes,
+        read_bytes=read,
+        held=image.held,
+        tile=tile,
+        write_bytes=write,
+        threads=crew.threads,
     )
 
 

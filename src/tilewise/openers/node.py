@@ -98,5 +98,10 @@ def read_node(folder: Path) -> Node:
         content = _read_json(folder / name)
         if content is not None:
             return Node(kind, 2, content, _read_json(folder / ".zattrs") or {})
-    what = "a folder without zarr metadata" if folder.is_dir() else "a file"
-    raise ImageError(f"{folder} is {what}", "a zarr array or an OME-Zarr image, which are folders", "Check the path.")
+    if folder.is_dir():
+        raise ImageError(f"{folder} is a folder without zarr metadata", "an image", "Check the path.")
+    raise ImageError(
+        f"{folder} is a file of no format that is known here",
+        "zarr, OME-Zarr or TIFF",
+        "Convert it to one of these.",
+    )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tilewise.errors import ImageError
 from tilewise.geometry import Box
+from tilewise.openers.axes import check_pixels
 from tilewise.openers.spec import MISSING
 
 if TYPE_CHECKING:
@@ -104,12 +105,7 @@ def open_array(folder: Path, zarr_format: int) -> Any:
             "metadata and codecs that zarr-python knows",
             "Install the codec that it names, or write the image again.",
         ) from error
-    if dtype.kind not in "biuf" or dtype.itemsize > 8:
-        raise ImageError(
-            f"{folder} has pixels of type {dtype}", "integers, floats or booleans", "Convert the image first."
-        )
-    if 0 in found.shape:
-        raise ImageError(f"{folder} is empty, its shape is {found.shape}", "at least one pixel", "Check the image.")
+    check_pixels(dtype, tuple(found.shape), folder)
     return found
 
 

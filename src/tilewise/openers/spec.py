@@ -42,7 +42,7 @@ class ImageSpec:
     name: str
     """The image's own name, else that of its folder."""
     zarr_format: int
-    """2 or 3."""
+    """2 or 3; 0 where it is none."""
     codecs: tuple[str, ...]
     """Names of the codecs that the pixels go through, shards' inner ones included."""
     fingerprint: str
@@ -51,6 +51,10 @@ class ImageSpec:
     """Which row of the table of openers reads it."""
     view: View | None = None
     """How it lies in the stored image, if it is a region of it or scaled; None if it is the stored image."""
+    held: int = 0
+    """Bytes that a worker holds beside the pixels that it asked for: the largest unit that is only decoded whole."""
+    notes: tuple[str, ...] = ()
+    """What a user should know before it is read, a line each."""
 
     @property
     def channels(self) -> int:

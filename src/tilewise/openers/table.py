@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, cast
 
+from tilewise.openers import tiff as tiff_opener
 from tilewise.openers import zarr as zarr_opener
 
 if TYPE_CHECKING:
@@ -41,5 +42,5 @@ class Opener(Protocol):
         """Open it for reading."""
 
 
-OPENERS: dict[str, Opener] = {"zarr": cast(Opener, zarr_opener)}
+OPENERS: dict[str, Opener] = {"tiff": cast(Opener, tiff_opener), "zarr": cast(Opener, zarr_opener)}
 """A format a row; the first that recognizes the content takes it, and the last one words the refusal."""

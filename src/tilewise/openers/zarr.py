@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tilewise import ngff
 from tilewise.errors import ImageError
+from tilewise.openers.axes import check_level, name_axes
 from tilewise.openers.node import Node, enter, is_node, open_folder, read_node
 from tilewise.openers.pixels import Pixels, open_array
 from tilewise.openers.spec import ImageSpec
@@ -45,7 +46,7 @@ def inspect(path: str, *, axes: str | None, level: int) -> ImageSpec:
     if level != 0:
         raise ImageError(f"--level {level} for the plain array {path}", "level 0, its only one", "Leave --level out.")
     found = open_array(folder, node.zarr_format)
-    names = _name_axes(axes, _dimension_names(node), found.ndim, folder)
+    names = name_axes(axes, _dimension_names(node), found.ndim, folder)
     return _describe(folder, "", found, node, multiscale=None, axes=names, level=0)
 
 
@@ -85,20 +86,14 @@ def _inspect_image(folder: Path, node: Node, *, axes: str | None, level: int) ->
     if ngff.find_kind(node.attributes) != "image":
         raise _refuse_group(folder, node)
     image = ngff.read_image(node.attributes, str(folder))
-    count = len(image.levels)
-    if not 0 <= level < count:
-        raise ImageError(
-            f"--level {level} for {folder}",
-            "level 0, its only one" if count == 1 else f"one of its levels, 0 to {count - 1}",
-            "Choose one of them with --level.",
-        )
+    check_level(level, len(image.levels), folder)
     array_path = image.levels[level].path
     place = enter(folder, array_path)
     inner = read_node(place)
     if inner.kind != "array":
         raise ImageError(f"level {level} of {folder}, {array_path}, is a group", "an array", "Mend the metadata.")
     found = open_array(place, inner.zarr_format)
-    names = _name_axes(axes, image.axes, found.ndim, folder)
+    names = name_axes(axes, image.axes, found.ndim, folder)
     return _describe(folder, array_path, found, inner, multiscale=image, axes=names, level=level, group=node)
 
 
@@ -130,29 +125,6 @@ def _dimension_names(node: Node) -> str | None:
         return None
     joined = "".join(names)
     return joined if set(joined) <= set(ngff.AXES) and len(set(joined)) == len(joined) else None
-
-
-def _name_axes(option: str | None, known: str | None, ndim: int, folder: Path) -> str:
-    """The user's word comes first, then the image's own, then what is usual."""
-    axes = option.lower() if option is not None else known or {2: "yx", 3: "zyx"}.get(ndim)
-    if axes is None:
-        raise ImageError(
-            f"{folder} has {ndim} axes without names",
-            "a name for each",
-            f"Add --axes, for example --axes {_guess(ndim)}",
-        )
-    source = f"--axes {option}" if option is not None else f"axes {axes}"
-    if len(axes) != ndim:
-        raise ImageError(f"{source} for {folder} of {ndim} axes", f"{ndim} letters", "Name each axis once with --axes.")
-    if not set(axes) <= set(ngff.AXES) or len(set(axes)) != len(axes):
-        raise ImageError(f"{source}", "each letter once, from t c z y x", f"For example --axes {_guess(ndim)}")
-    if not {"y", "x"} <= set(axes):
-        raise ImageError(f"{source} for {folder}", "y and x among them", "Name the axes with --axes.")
-    return axes
-
-
-def _guess(ndim: int) -> str:
-    return {2: "yx", 3: "zyx", 4: "czyx", 5: "tczyx"}.get(ndim, "yx")
 
 
 def _describe(
