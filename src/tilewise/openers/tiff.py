@@ -73,7 +73,7 @@ def _describe(file: Path, inside: str, tif: Any, option: str | None, level: int)
     axes = name_axes(option, _known_axes(found.axes), len(found.shape), file)
     shape, chunk = tuple(int(n) for n in found.shape), _find_chunk(file, found)
     facts = read_facts(tif, series, number)
-    steps = [_find_step(series.shape[series.axes.index(a)], n) for a, n in zip(found.axes, shape, strict=True)]
+    steps = [_find_step(int(fine), n) for fine, n in zip(series.shape, shape, strict=True)]
     sizes = [facts.sizes.get(a, 1.0) for a in axes]
     scale = tuple(size * step if a in "zyx" else size for size, step, a in zip(sizes, steps, axes, strict=True))
     decoded = math.prod(chunk) * found.dtype.itemsize
@@ -106,7 +106,7 @@ def _describe(file: Path, inside: str, tif: Any, option: str | None, level: int)
 
 def _find_step(fine: int, coarse: int) -> float:
     """How many pixels of the finest level one of a coarser level stands for: a whole number but for odd ends."""
-    near = fine / coarse
+    near = max(fine / coarse, 1.0)
     for step in (2 ** round(math.log2(near)), round(near)):
         if coarse in {fine // step, -(-fine // step)}:
             return step
