@@ -5,12 +5,12 @@ Pixels are canonical: [lead..., c, space...], where lead axes are those that the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tilewise.geometry import Box, Grid, Index, Span, source_indices
+from tilewise.geometry import Box, Grid, Index, source_indices
 from tilewise.layout import arrange, restore
 from tilewise.normalize import apply
 from tilewise.postprocess import finish, has_channels
@@ -19,6 +19,7 @@ from tilewise.timing import Clock
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from tilewise.geometry import Span
     from tilewise.settings import Normalization, Results
     from tilewise.stats import Statistics
 
@@ -105,9 +106,12 @@ def process(
     """
     clock = clock or Clock()
     window = span.window
-    spans = [Span(product.grid, span.ranges) for product in recipe.products]
+    spans = [replace(span, grid=product.grid) for product in recipe.products]
+    # what no tile covers holds the output's fill value
     results = [
-        np.empty(result_shape(own.placed.shape, product, recipe), dtype=product.dtype)
+        (np.empty if span.kept is None else np.zeros)(
+            result_shape(own.placed.shape, product, recipe), dtype=product.dtype
+        )
         for own, product in zip(spans, recipe.products, strict=True)
     ]
     for group in _batches(_windows(span), recipe.batch):

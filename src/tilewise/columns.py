@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tilewise.errors import OutputError
 from tilewise.record import folder_of
+
+if TYPE_CHECKING:
+    import numpy as np
 
 COLUMNS = {"seconds": "float32", "attempts": "uint16", "nan": "uint64", "inf": "uint64", "state": "uint8"}
 """One array a fact, with its type. The state is written last: a block that reads as done has all its facts."""
@@ -29,6 +32,34 @@ def create_column(path: str, name: str, blocks: int) -> None:
         fill_value=0,
         zarr_format=3,
     )
+
+
+def store_mask(path: str, name: str, pixels: np.ndarray, attributes: dict[str, Any]) -> None:
+    """Keep a mask beside the ledger, as bytes of 0 and 1: what was computed can be looked at.
+
+    Args:
+        path: the output.
+        name: of the array.
+        pixels: the mask.
+        attributes: how it was made, and where it lies.
+    """
+    import zarr
+    from zarr.codecs import ZstdCodec
+    from zarr.storage import LocalStore
+
+    array = zarr.create_array(
+        LocalStore(folder_of(path) / name),
+        shape=pixels.shape,
+        chunks=tuple(min(n, 1024) for n in pixels.shape),
+        dtype="uint8",
+        compressors=ZstdCodec(level=1, checksum=True),
+        fill_value=0,
+        zarr_format=3,
+        dimension_names=list(attributes["axes"]),
+        attributes=attributes,
+        overwrite=True,
+    )
+    array[...] = pixels.astype("uint8")
 
 
 def open_column(path: str, name: str, blocks: int, writable: bool) -> Any:

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from tilewise import place, sink, spot, stats, task
 from tilewise.cluster import connect, dashboard
+from tilewise.columns import store_mask
 from tilewise.errors import explain
 from tilewise.events import Advanced, Ended, Noted, Started, tell
 from tilewise.ledger import Ledger
 from tilewise.lock import acquire, refuse_held
+from tilewise.masking import describe_mask
 from tilewise.model import Model
 from tilewise.planning import plan
 from tilewise.plugin import hand_out, renew, take_back
@@ -80,30 +82,42 @@ def run(
 
 def execute(made: Plan, model: Model, observers: tuple[Observer, ...] = ()) -> Result:
     """Run a plan that names an output."""
-    if not made.outputs:
-        raise ValueError("a plan without an output cannot be run")
-    out = made.outputs[0].path
-    inputs = (made.image.path, made.model.path)
-    place.check_place(out, inputs, overwrite=made.behaviour.overwrite)
-    refuse_held(out)
-    job = Job(uuid.uuid4().hex[:12], made, model.prepared(), made.machine.device)
+    check_target(made)
     machine = made.machine
     with connect(
         scheduler=machine.scheduler, workers=made.crew.workers, threads=made.crew.threads, memory=made.crew.memory
     ) as client:
-        job = hand_out(client, job)
-        try:
-            with acquire(out, job.run, on_wait=lambda owner, left: _say_waiting(observers, str(owner), left)):
-                record = record_of(made, job.device)
-                for number, spec in enumerate(made.outputs):
-                    # the first clears the place for all
-                    sink.create(spec, record, inputs=inputs, overwrite=made.behaviour.overwrite and number == 0)
-                # not before: a refusal is one line
-                for note in (*made.notes, *_links(client)):
-                    tell(observers, Noted(note))
-                return _Run(job, client, observers).go(Ledger.create(out, made.blocks.total, record))
-        finally:
-            take_back(client, job)
+        return execute_on(client, made, model, (*made.notes, *_links(client)), observers)
+
+
+def check_target(made: Plan) -> None:
+    """Refuse an output that cannot be written, before workers start."""
+    if not made.outputs:
+        raise ValueError("a plan without an output cannot be run")
+    out = made.outputs[0].path
+    place.check_place(out, (made.image.path, made.model.path), overwrite=made.behaviour.overwrite)
+    refuse_held(out)
+
+
+def execute_on(
+    client: Client, made: Plan, model: Model, notes: tuple[str, ...], observers: tuple[Observer, ...] = ()
+) -> Result:
+    """Run a plan on workers that are there, and leave them warm for another."""
+    out = made.outputs[0].path
+    inputs = (made.image.path, made.model.path)
+    job = hand_out(client, Job(uuid.uuid4().hex[:12], made, model.prepared(), made.machine.device))
+    try:
+        with acquire(out, job.run, on_wait=lambda owner, left: _say_waiting(observers, str(owner), left)):
+            record = record_of(made, job.device)
+            for number, spec in enumerate(made.outputs):
+                # the first clears the place for all
+                sink.create(spec, record, inputs=inputs, overwrite=made.behaviour.overwrite and number == 0)
+            # not before: a refusal is one line
+            for note in notes:
+                tell(observers, Noted(note))
+            return _Run(job, client, observers).go(Ledger.create(out, made.blocks.total, record))
+    finally:
+        take_back(client, job)
 
 
 def _links(client: Client) -> list[str]:
@@ -126,12 +140,25 @@ class _Run:
     started: float = field(default_factory=time.monotonic)
 
     def go(self, book: Ledger) -> Result:
+        self._leave_out(book)
         counts = book.counts()
         if counts.done + counts.skipped < book.blocks:
             self._survey(book.path)
             self._measure_error()
             self._predict(book)
         return result_of(book)
+
+    def _leave_out(self, book: Ledger) -> None:
+        """Mark the blocks that have nothing to compute, and keep the mask with the output."""
+        made = self.job.plan
+        if made.mask is None:
+            return
+        for name, pixels, attributes in describe_mask(made):
+            store_mask(book.path, name, pixels, attributes)
+        book.skip(made.mask.find_idle(made.blocks).among)
+        tally = Tally.load(book.path)
+        tally.tiles_skipped = made.tiles_skipped
+        tally.save(0.0)
 
     def _survey(self, out: str) -> None:
         """Statistics of the image, if they are needed: those kept with the output, or a pass over all pixels."""

@@ -8,50 +8,23 @@ from __future__ import annotations
 
 import json
 import threading
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 from tilewise.columns import COLUMNS, ROWS, create_column, open_column
 from tilewise.errors import OutputError
-from tilewise.record import Stamp, folder_of, read_stamp, write_json, write_stamp
+from tilewise.record import Stamp, folder_of, read_stamp, write_stamp
+from tilewise.states import STATES, Counts, State, list_unready, read_failures, write_failures
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import numpy as np
-
-State = Literal["pending", "done", "skipped", "failed"]
-"""Of a block; its place in the list is what is stored."""
-
-STATES: tuple[State, ...] = get_args(State)
 
 LOADED = 4
 """Chunks kept in memory between flushes."""
 
 NAMED_FAILURES = 1000
 """Failed blocks whose cause is kept; the others are counted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Totals over all blocks."""
-
-    pending: int
-    """Not done yet."""
-    done: int
-    """Written."""
-    skipped: int
-    """Left out on purpose."""
-    failed: int
-    """Failed for good in the last run that tried them."""
-    executions: int
-    """How often a block was begun, over all runs."""
-    seconds: float
-    """Sum of what the blocks took, in the last execution of each."""
-    nan: int
-    """Pixels that were not a number, over cores."""
-    inf: int
-    """Infinite pixels, over cores."""
 
 
 class Ledger:
@@ -63,7 +36,7 @@ class Ledger:
         self._arrays = {name: open_column(path, name, blocks, writable) for name in COLUMNS}
         self._loaded: dict[int, dict[str, np.ndarray]] = {}
         self._dirty: set[int] = set()
-        self._failures: dict[int, str] = _read_failures(path)
+        self._failures: dict[int, str] = read_failures(path)
         self._lock = threading.RLock()
         self._counts = [0] * len(STATES)
         self._totals: dict[str, float] = dict.fromkeys(("seconds", "attempts", "nan", "inf"), 0)
@@ -141,11 +114,34 @@ class Ledger:
             if state == "failed" and len(self._failures) < NAMED_FAILURES:
                 self._failures[number] = cause or "unknown"
 
+    def skip(self, idle: Callable[[np.ndarray], np.ndarray]) -> None:
+        """Mark pending blocks as skipped, a stretch at a time, and store it.
+
+        Args:
+            idle: true for those of the blocks of some numbers that need no work.
+        """
+        import numpy as np
+
+        for chunk, codes in enumerate(self.states()):
+            rows = np.flatnonzero(np.isin(codes, list_unready()))
+            rows = rows[idle(rows + chunk * ROWS)]
+            if not rows.size:
+                continue
+            with self._lock:
+                columns = self._load(chunk)
+                self._add(columns, -1)
+                columns["state"][rows] = STATES.index("skipped")
+                self._add(columns, 1)
+                self._dirty.add(chunk)
+                left = set((rows + chunk * ROWS).tolist())
+                self._failures = {n: why for n, why in self._failures.items() if n not in left}
+            self.flush()
+
     def flush(self) -> None:
         """Store what was marked."""
         with self._lock:
             if self._dirty:
-                _write_failures(self.path, self._failures)
+                write_failures(self.path, self._failures)
             for chunk in sorted(self._dirty):
                 start, stop = self._rows(chunk)
                 for name in COLUMNS:
@@ -174,9 +170,8 @@ class Ledger:
         """
         import numpy as np
 
-        wanted = [STATES.index("pending")] + ([STATES.index("failed")] if failed else [])
         for chunk, codes in enumerate(self.states()):
-            yield from (int(row) + chunk * ROWS for row in np.flatnonzero(np.isin(codes, wanted)))
+            yield from (int(row) + chunk * ROWS for row in np.flatnonzero(np.isin(codes, list_unready(failed=failed))))
 
     def counts(self) -> Counts:
         """Totals, of this moment."""
@@ -226,17 +221,3 @@ class Ledger:
                 "a ledger as tilewise wrote it",
                 "Choose another output, or add --overwrite.",
             ) from error
-
-
-def _read_failures(path: str) -> dict[int, str]:
-    try:
-        entries = json.loads((folder_of(path) / "failures.json").read_bytes())
-        return {int(entry["block"]): str(entry["cause"]) for entry in entries}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-
-
-def _write_failures(path: str, failures: Mapping[int, str]) -> None:
-    place = folder_of(path) / "failures.json"
-    if failures or place.exists():
-        write_json(place, [{"block": number, "cause": cause} for number, cause in sorted(failures.items())])

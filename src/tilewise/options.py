@@ -69,6 +69,7 @@ OPTIONS = (
         "Micrometres of a pixel in y and x, or z,y,x: the level that has it within 10 %.",
     ),
     Option("--resample", typed.read_same, Pixels, "resample", "Scale on the fly where no level has it.", bool),
+    Option("--mask", typed.read_same, Pixels, "mask", "Tiles to compute: an image (any pixel above 0), or auto."),
     Option("--channels", typed.read_channels, Pixels, "channels", "all, or numbers in the model's order: 0,2."),
     Option("--normalize", typed.read_same, Normalization, "kind", "none, standardize, minmax, fixed or percentile."),
     Option("--scope", typed.read_same, Normalization, "scope", "Statistics over the image, each slice, or each tile."),

@@ -11,6 +11,7 @@ from tilewise.caveats import judge, leaves_declared, note, note_view
 from tilewise.crew import Crew, hire
 from tilewise.fit import check_memory, match_axes, match_batch, match_channels
 from tilewise.geometry import Axis, Blocks, Grid, Samples
+from tilewise.masking import find_mask
 from tilewise.memory import Memory, base_memory, tile_bytes, worker_memory
 from tilewise.model import Model
 from tilewise.normalize import check_numbers, check_types
@@ -53,14 +54,14 @@ def plan(
     machine: Machine = Machine(),
     behaviour: Behaviour = Behaviour(),
 ) -> Plan:
-    """Decide everything about a run; nothing is written and no pixel is read.
+    """Decide everything about a run; nothing is written, and no pixel is read but those of a mask.
 
     Args:
         image: a zarr array or OME-Zarr image.
         model: an ONNX file.
         out: where the result would go.
         cut: tiles, halos, blocks.
-        pixels: axes, level, channels, normalization.
+        pixels: axes, level, region, mask, channels, normalization.
         results: what is written.
         graph: what the model file does not tell.
         machine: where it runs.
@@ -76,6 +77,7 @@ def plan(
         check_place(str(out), (found.path, facts.path), overwrite=behaviour.overwrite)
     asked = Asked(cut=cut, pixels=pixels, results=results, graph=graph, machine=machine, behaviour=behaviour)
     made = decide(found, facts, asked)
+    made = replace(made, mask=find_mask(made))
     return made if out is None else replace(made, outputs=place_outputs(made, str(out)))
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tilewise.block import Product, Recipe
     from tilewise.crew import Crew
     from tilewise.geometry import Blocks, Grid, Span
+    from tilewise.mask import TileMask
     from tilewise.model import ModelSpec
     from tilewise.openers.spec import ImageSpec
     from tilewise.origins import Setting
@@ -60,6 +61,8 @@ class Plan:
     """Every value and where it came from."""
     notes: tuple[str, ...]
     """What a user should know before it runs."""
+    mask: TileMask | None = None
+    """Which tiles are computed; None where all are."""
 
     @property
     def grid(self) -> Grid:
@@ -90,6 +93,21 @@ class Plan:
     def image_pixels(self) -> int:
         """Pixels of the image, channels not counted."""
         return math.prod(self.grid.shape)
+
+    def span(self, number: int) -> Span:
+        """The cores of a block, and which of them are computed."""
+        span = self.blocks.span(self.blocks.index(number))
+        return span if self.mask is None else replace(span, kept=self.mask.select(span.ranges))
+
+    @cached_property
+    def tiles_skipped(self) -> int:
+        """Tiles that the mask leaves out."""
+        return 0 if self.mask is None else self.mask.skipped(self.grid.counts)
+
+    @cached_property
+    def blocks_skipped(self) -> int:
+        """Blocks that have no other tiles."""
+        return 0 if self.mask is None else self.mask.find_idle(self.blocks).total
 
     @property
     def canonical_axes(self) -> str:
@@ -147,6 +165,8 @@ class Plan:
             "multiple": list(self.model.multiple),
             "tiles": self.grid.tiles,
             "blocks": self.blocks.total,
+            "tiles_skipped": self.tiles_skipped,
+            "blocks_skipped": self.blocks_skipped,
             "block": list(self.blocks.shape[self.lead :]),
             "redundancy": round(self.grid.redundancy, 4),
             "bytes_read": int(self.read_amplification * self.image_bytes),
@@ -176,6 +196,9 @@ class Plan:
             f"memory   {show_bytes(self.memory.total)} a worker at most",
             f"verdict  {self.verdict}: {self.reason}",
         ]
+        if self.mask is not None:
+            skipped = f"{self.tiles_skipped:,} tiles and {self.blocks_skipped:,} whole blocks are skipped"
+            lines.insert(3, f"mask     {skipped}: {self.mask.how}")
         lines += [f"note     {note}" for note in self.notes]
         return "\n".join(lines)
 

@@ -33,6 +33,8 @@ class Result:
     """Blocks that needed no work."""
     failed: int
     """Blocks that failed for good."""
+    tiles_skipped: int
+    """Tiles that the mask leaves out, also those of blocks that have others."""
     executions: int
     """How often a block was computed."""
     seconds: float
@@ -56,7 +58,8 @@ class Result:
 
     def __repr__(self) -> str:
         parts = [f"{self.done:,} of {self.blocks:,} blocks done"]
-        parts += [f"{self.skipped:,} skipped"] * bool(self.skipped)
+        masked = f" ({self.tiles_skipped:,} tiles)" if self.tiles_skipped else ""
+        parts += [f"{self.skipped:,} skipped{masked}"] * bool(self.skipped or masked)
         parts += [f"{self.failed:,} failed"] * bool(self.failed)
         parts += [f"{self.missing:,} chunks of the image not stored, read as fill"] * bool(self.missing)
         parts += [f"{self.nan:,} NaN and {self.inf:,} infinite pixels"] * bool(self.nan or self.inf)
@@ -83,6 +86,8 @@ class Tally:
     """Largest resident size of any worker, in bytes."""
     missing: int = 0
     """Chunks of the image that are not stored and were read as fill."""
+    tiles_skipped: int = 0
+    """Tiles that the mask leaves out."""
 
     @classmethod
     def load(cls, path: str) -> Tally:
@@ -137,6 +142,7 @@ def _result(book: Ledger, *, running: bool) -> Result:
         done=counts.done,
         skipped=counts.skipped,
         failed=counts.failed,
+        tiles_skipped=tally.tiles_skipped,
         executions=counts.executions,
         seconds=round(tally.seconds, 3),
         providers=tally.providers,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tilewise import settings
 
-__all__ = ["ImageSpec", "Source", "is_plate", "list_fields", "missing_chunks", "open_image", "open_view"]
+__all__ = ["ImageSpec", "Source", "is_plate", "list_fields", "missing_chunks", "open_image", "open_level", "open_view"]
 
 LEAD = "tz"
 """Axes that a model may not see, in the order in which they lead a block's pixels."""
@@ -67,6 +67,11 @@ def open_view(path: str, pixels: settings.Pixels) -> ImageSpec:
     else:
         found = inspect(pixels.level)
     return crop_image(found, pixels.region)
+
+
+def open_level(spec: ImageSpec, level: int) -> ImageSpec:
+    """Another level of a stored image."""
+    return OPENERS[spec.opener].inspect(spec.path, axes=spec.axes, level=level)
 
 
 @dataclass(frozen=True, slots=True)

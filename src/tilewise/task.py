@@ -107,12 +107,12 @@ def predict_block(run: str, number: int) -> Outcome:
     if not plan.outputs:
         raise ValueError("a plan without an output cannot be run")
     session = open_model(job)
-    span = plan.blocks.span(plan.blocks.index(number))
+    span = plan.span(number)
     box = source_box(span.window, plan.grid.shape, plan.recipe.pad)
     with clock.stage("read"):
         pixels = read(plan, box)
-    odd = count_odd(pixels, box, span.core, plan.lead)
-    core = span.core.clip(plan.recipe.shape)
+    odd = count_odd(pixels, box, span.seen, plan.lead)
+    core = span.seen.clip(plan.recipe.shape)
     # tiles with gaps between them may stand beyond the image
     begun = _source(plan).region(*_split(plan, core)) if core.size else None
     absent = 0 if begun is None else len(missing_chunks(plan.image, begun, begun=True))

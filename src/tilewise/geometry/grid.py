@@ -81,10 +81,13 @@ class Span:
     """The grid that they belong to."""
     ranges: tuple[range, ...]
     """Which cores, per axis."""
+    kept: frozenset[Index] | None = None
+    """Those of them that are computed, one at least; None is all. The others are only written."""
 
     def tiles(self) -> Iterator[Index]:
-        """Its cores, in C order."""
-        return itertools.product(*self.ranges)
+        """Its cores that are computed, in C order."""
+        every = itertools.product(*self.ranges)
+        return every if self.kept is None else (tile for tile in every if tile in self.kept)
 
     @property
     def core(self) -> Box:
@@ -97,9 +100,24 @@ class Span:
         return Box(self.grid.placed(self._first).start, self.grid.placed(self._last).stop)
 
     @property
+    def seen(self) -> Box:
+        """The smallest box around the cores that are computed, in input pixels."""
+        first, last = self._ends
+        return Box(self.grid.core(first).start, self.grid.core(last).stop)
+
+    @property
     def window(self) -> Box:
         """All that its windows see, in input pixels; it may reach outside the image."""
-        return Box(self.grid.window(self._first).start, self.grid.window(self._last).stop)
+        first, last = self._ends
+        return Box(self.grid.window(first).start, self.grid.window(last).stop)
+
+    @property
+    def _ends(self) -> tuple[Index, Index]:
+        """The first and the last core, per axis, that is computed."""
+        if self.kept is None:
+            return self._first, self._last
+        places = list(zip(*self.kept, strict=True))
+        return tuple(map(min, places)), tuple(map(max, places))
 
     @property
     def _first(self) -> Index:

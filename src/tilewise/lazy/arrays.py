@@ -42,6 +42,8 @@ def cut_region(x: Any, array: da.Array, axes: str, pixels: Pixels) -> tuple[Any,
         raise ImageError(
             "pixel_size for an array", "an image with levels", "Scale the array first, or give the image to run()."
         )
+    if pixels.mask is not None:
+        raise ImageError("a mask for an array", "no mask: predict() computes every tile", "Use run() for a masked run.")
     if not pixels.region:
         return x, array
     spec = crop_image(describe(array, axes), pixels.region)

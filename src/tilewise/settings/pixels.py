@@ -28,6 +28,8 @@ class Pixels:
     """Wanted size of a pixel in micrometres: one number for y and x, or (y, x), or (z, y, x); it finds the level."""
     resample: bool = False
     """Scale on the fly where no level has the wanted pixel size."""
+    mask: str | None = None
+    """An image whose pixels above 0 tell which tiles are computed, or auto: tissue or signal; None computes all."""
     channels: tuple[int, ...] | Literal["all"] = "all"
     """Which channels, in the order in which the model takes them."""
     normalization: Normalization = Normalization()
