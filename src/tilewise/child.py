@@ -36,7 +36,6 @@ def ask(
     Raises:
         ModelError: the child refused the model, did not end, or died.
     """
-    check_runtime()
     request = {
         "path": str(path),
         "graph": asdict(graph),
@@ -44,10 +43,26 @@ def ask(
         "seconds": seconds,
         "memory": memory or _memory(),
     }
+    return call("tilewise.proof", path, request, seconds=seconds)
+
+
+def call(module: str, path: Path, request: dict[str, Any], *, seconds: float = SECONDS) -> dict[str, Any]:
+    """One request to a child that reads model bytes, and its answer, both JSON.
+
+    Args:
+        module: what the child runs.
+        path: the model, for messages.
+        request: what it is asked.
+        seconds: its deadline.
+
+    Raises:
+        ModelError: the child refused the model, did not end, or died.
+    """
+    check_runtime()
     try:
         done = subprocess.run(
             # -P: a file of the working directory must not pass for a module
-            [sys.executable, "-P", "-m", "tilewise.proof"],
+            [sys.executable, "-P", "-m", module],
             input=json.dumps(request).encode(),
             capture_output=True,
             timeout=seconds + SPARE,

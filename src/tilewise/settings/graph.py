@@ -19,3 +19,5 @@ class Graph:
     """Constant values of further inputs, as (name, value)."""
     free_size: bool = False
     """Free a declared fixed size even where the asked tile does not need it."""
+    freeze_norms: str = "none"
+    """Statistics of the whole image that a network takes itself: none, exact, sample, or the file of an earlier run."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tilewise.stats.moments import CELL
+from tilewise.stats.cells import moments_of_cells
+from tilewise.stats.exact import root
+from tilewise.stats.moments import CELL, Moments
 from tilewise.stats.passes import (
     Partial,
     Request,
@@ -19,6 +21,7 @@ from tilewise.stats.statistics import Statistics
 
 __all__ = [
     "CELL",
+    "Moments",
     "Partial",
     "Request",
     "State",
@@ -27,7 +30,9 @@ __all__ = [
     "advance",
     "finish",
     "merge",
+    "moments_of_cells",
     "request_for",
+    "root",
     "start",
     "statistics_of",
 ]
