@@ -140,7 +140,9 @@ def cache_folder() -> Path:
 
 def _key(digest: str, stamp: Versions, graph: Graph) -> str:
     """Everything that an inspection depends on; the other settings are a matter of the plan and of the run."""
-    told = json.dumps([digest, asdict(stamp), asdict(replace(graph, free_size=False, freeze_norms="none"))], sort_keys=True)
+    told = json.dumps(
+        [digest, asdict(stamp), asdict(replace(graph, free_size=False, freeze_norms="none"))], sort_keys=True
+    )
     return hashlib.sha256(told.encode()).hexdigest()[:32]
 
 
