@@ -9,7 +9,6 @@ of the project lie in ../shared/data; what is missing there is left out.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -165,11 +164,11 @@ def untiled(model: Model, pixels: np.ndarray, case: Case, out: Path) -> np.ndarr
 
     from tilewise.normalize import apply
     from tilewise.postprocess import finish
-    from tilewise.record import folder_of
+    from tilewise.record import folder_of, read_json
     from tilewise.stats import Statistics
 
-    place = folder_of(str(out)) / "statistics.json"
-    statistics = Statistics.from_json(json.loads(place.read_bytes())) if place.exists() else None
+    kept = read_json(folder_of(str(out)), "statistics.json")
+    statistics = None if kept is None else Statistics.from_json(kept)
     beyond = [(0, -n % m) for n, m in zip(pixels.shape[1:], model.spec.multiple, strict=True)]
     whole = np.pad(pixels, [(0, 0), *beyond], mode="reflect")[np.newaxis]
     batch = apply(whole, case.normalization, statistics, dtype=model.spec.dtype)

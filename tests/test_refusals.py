@@ -149,7 +149,9 @@ def test_a_model_that_cannot_be_run(refused, model, got, do):
         ("yx.zarr", "nul\0", "no place"),
         ("yx.zarr", "x" * 300, "no place"),
         ("yx.zarr", "", "an empty path"),
-        ("yx.zarr", "s3://bucket/out", "a store of kind s3"),
+        ("yx.zarr", "ftp://host/out", "a store of kind ftp"),
+        ("yx.zarr", "https://host/out", "on a web server, which takes nothing"),
+        ("yx.zarr", "s3://bucket/a/../out", "the name 'a/../out'"),
     ],
 )
 @pytest.mark.parametrize("command", ["run", "plan"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tilewise.errors import OutputError
+from tilewise.errors import OutputError, StoreError
 from tilewise.record import folder_of
 
 if TYPE_CHECKING:
@@ -21,10 +21,9 @@ def create_column(path: str, name: str, blocks: int) -> None:
     """Set one array up; nothing is stored for blocks that are pending."""
     import zarr
     from zarr.codecs import ZstdCodec
-    from zarr.storage import LocalStore
 
     zarr.create_array(
-        LocalStore(folder_of(path) / name),
+        folder_of(path).nodes(name, writable=True),
         shape=(blocks,),
         chunks=(min(ROWS, blocks),),
         dtype=COLUMNS[name],
@@ -45,10 +44,9 @@ def store_mask(path: str, name: str, pixels: np.ndarray, attributes: dict[str, A
     """
     import zarr
     from zarr.codecs import ZstdCodec
-    from zarr.storage import LocalStore
 
     array = zarr.create_array(
-        LocalStore(folder_of(path) / name),
+        folder_of(path).nodes(name, writable=True),
         shape=pixels.shape,
         chunks=tuple(min(n, 1024) for n in pixels.shape),
         dtype="uint8",
@@ -65,11 +63,12 @@ def store_mask(path: str, name: str, pixels: np.ndarray, attributes: dict[str, A
 def open_column(path: str, name: str, blocks: int, writable: bool) -> Any:
     """Open one array and refuse it if it counts other blocks."""
     import zarr
-    from zarr.storage import LocalStore
 
-    store = LocalStore(folder_of(path) / name, read_only=not writable)
+    store = folder_of(path).nodes(name, writable=writable)
     try:
         array = zarr.open_array(store, mode="r+" if writable else "r", zarr_format=3)
+    except StoreError:
+        raise
     except Exception as error:
         raise OutputError(
             f"the ledger of {path} lacks its {name}", "a ledger as tilewise wrote it", "Add --overwrite."

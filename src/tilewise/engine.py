@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 import uuid
 from contextlib import closing
@@ -20,7 +19,7 @@ from tilewise.masking import describe_mask
 from tilewise.model import Model
 from tilewise.planning import plan
 from tilewise.plugin import hand_out, renew, take_back
-from tilewise.record import folder_of, read_stamp, write_json
+from tilewise.record import folder_of, read_json, read_stamp, write_json
 from tilewise.result import Result, Tally, result_of
 from tilewise.resume import record_of, recorded_cut
 from tilewise.settings import Behaviour, Cut, Graph, Machine, Pixels, Results
@@ -72,7 +71,7 @@ def run(
     """
     known = model if isinstance(model, Model) else Model(model, graph)
     if not behaviour.overwrite:
-        stamp = read_stamp(str(out))
+        stamp = read_stamp(place.resolve(str(out)))
         cut = recorded_cut(cut, stamp.record if stamp is not None else None)
     made = plan(
         image, known, out, cut=cut, pixels=pixels, results=results, graph=graph, machine=machine, behaviour=behaviour
@@ -165,12 +164,10 @@ class _Run:
         made = self.job.plan
         if not made.recipe.normalization.needs_statistics:
             return
-        place = folder_of(out) / "statistics.json"
-        if place.exists():
-            known = stats.Statistics.from_json(json.loads(place.read_bytes()))
-        else:
-            known = survey(self.client, self.job, self.observers)
-            write_json(place, known.to_json())
+        kept = read_json(folder_of(out), "statistics.json")
+        known = survey(self.client, self.job, self.observers) if kept is None else stats.Statistics.from_json(kept)
+        if kept is None:
+            write_json(folder_of(out), "statistics.json", known.to_json())
         self.job = renew(self.client, replace(self.job, statistics=known))
 
     def _measure_error(self) -> None:

@@ -35,6 +35,10 @@ class OutputError(TilewiseError, ValueError):
     """An output place that is taken, unsafe or not writable."""
 
 
+class StoreError(TilewiseError, RuntimeError):
+    """A store that does not answer or does not allow, or an address of none; never mistaken for a file not there."""
+
+
 class RuntimeMissingError(TilewiseError, ImportError):
     """No usable onnxruntime, two of them, or a device that was asked for and does not start."""
 

@@ -6,13 +6,12 @@ numbering of the blocks. One process writes; others may read meanwhile and see a
 
 from __future__ import annotations
 
-import json
 import threading
 from typing import TYPE_CHECKING, Any
 
 from tilewise.columns import COLUMNS, ROWS, create_column, open_column
-from tilewise.errors import OutputError
-from tilewise.record import Stamp, folder_of, read_stamp, write_stamp
+from tilewise.errors import OutputError, StoreError
+from tilewise.record import Stamp, folder_of, read_json, read_stamp, write_stamp
 from tilewise.states import STATES, Counts, State, list_unready, read_failures, write_failures
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ class Ledger:
         if read_stamp(path) is None:
             write_stamp(path, Stamp(record, ()))
         for name in COLUMNS:
-            if not (folder_of(path) / name / "zarr.json").exists():
+            if not folder_of(path).holds(f"{name}/zarr.json"):
                 create_column(path, name, blocks)
         return cls(path, blocks, writable=True)
 
@@ -57,7 +56,7 @@ class Ledger:
     def open(cls, path: str) -> Ledger:
         """Read a ledger, also while a run goes on."""
         try:
-            content = json.loads((folder_of(path) / "state" / "zarr.json").read_bytes())
+            content = read_json(folder_of(path), "state/zarr.json")
             blocks = int(content["shape"][0])
         except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
             raise OutputError(f"{path} has no ledger", "an output of tilewise", "Check the path.") from error
@@ -215,6 +214,8 @@ class Ledger:
         start, stop = self._rows(chunk)
         try:
             return np.array(self._arrays[name][start:stop])
+        except StoreError:
+            raise
         except Exception as error:
             raise OutputError(
                 f"the ledger of {self.path} cannot be read ({name}, blocks {start} to {stop}: {type(error).__name__})",

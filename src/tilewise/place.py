@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tilewise.errors import OutputError
-from tilewise.record import FOLDER, Stamp, folder_of, read_stamp, write_stamp
+from tilewise.record import FOLDER, Stamp, read_stamp, write_stamp
+from tilewise.store import absolute, is_url, local, open_store, parents, relate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,19 +21,17 @@ NODES = ("zarr.json", ".zarray", ".zgroup")
 
 def look(path: str) -> Place:
     """What stands at an output's place; writes nothing."""
-    out = Path(path)
-    if not os.path.lexists(out):
-        return "free"
-    if not out.is_dir():
-        return "foreign"
+    out = open_store(path)
+    kind = out.kind()
+    if kind != "folder":
+        return "free" if kind == "nothing" else "foreign"
     if read_stamp(path) is not None:
         return "ours"
     # a run that was cut short before its first stamp leaves no more than its lock
-    left = {entry.name for entry in out.iterdir()}
-    folder = folder_of(path)
-    if left - {FOLDER} or folder.is_symlink():
+    left = set(out.names())
+    if left - {FOLDER} or out.linked(FOLDER):
         return "foreign"
-    started = not left or all(re.match(r"lock|.*\.partial$", entry.name) for entry in folder.iterdir())
+    started = not left or all(re.match(r"lock|.*\.partial$", name) for name in out.names(FOLDER))
     return "free" if started else "foreign"
 
 
@@ -47,14 +43,13 @@ def check_place(path: str, inputs: Sequence[str] = (), *, overwrite: bool = Fals
         inputs: what is read; the output may neither lie inside of it nor hold it.
         overwrite: said to the user only: what is not tilewise's is refused all the same.
     """
-    out = _resolve(path)
+    out = resolve(path)
     for source in inputs:
-        place = Path(source).resolve()
-        if out == place or out.is_relative_to(place) or place.is_relative_to(out):
-            relation = "is" if out == place else "lies inside" if out.is_relative_to(place) else "holds"
+        relation = relate(out, source)
+        if relation is not None:
             raise OutputError(f"output {path} {relation} the input {source}", "a place of its own", "Choose another.")
-    for parent in out.parents:
-        if any((parent / name).exists() for name in NODES):
+    for parent in parents(out):
+        if open_store(parent).holds(*NODES):
             raise OutputError(
                 f"output {path} lies inside the zarr store {parent}", "a place of its own", "Choose another."
             )
@@ -66,60 +61,41 @@ def check_place(path: str, inputs: Sequence[str] = (), *, overwrite: bool = Fals
             f"a new place, an empty folder or an output of tilewise{which}",
             "Choose another place, or remove it yourself.",
         )
-    _require_writable(path, out)
+    open_store(path).check_writable()
     return found
 
 
-def _resolve(path: str) -> Path:
-    """The place that a path means; refuses what means none on this machine."""
+def resolve(path: str) -> str:
+    """The place that a path means, links followed; refuses what means none."""
     if not path.strip():
         raise OutputError("an empty path for the output", "a folder to be", "Name one; is a variable of yours unset?")
-    if "://" in path:
-        raise OutputError(
-            f"output {path}, on a store of kind {path.partition('://')[0]}",
-            "a path on this machine",
-            "Write to a disk or a mount, and copy the result.",
-        )
+    if is_url(path):
+        open_store(path).check_writable()
+        return absolute(path)
     try:
-        out = Path(path).resolve()
+        out = local(path).resolve()
         out.exists()
     except (OSError, ValueError, RuntimeError) as error:
         raise OutputError(
             f"output {path!r}, which is no place ({error})", "a folder to be", "Choose another place."
         ) from error
-    return out
-
-
-def _require_writable(path: str, out: Path) -> None:
-    """Refuse a folder that cannot be made or written, as far as can be told without writing."""
-    base = next(p for p in (out, *out.parents) if os.path.lexists(p))
-    if not base.is_dir():
-        raise OutputError(f"output {path} lies below {base}, a file", "a folder to be", "Choose another place.")
-    if not os.access(base, os.W_OK | os.X_OK):
-        raise OutputError(
-            f"output {path}: {base} cannot be written", "a folder with the right to write", "Choose another place."
-        )
+    return str(out)
 
 
 def sweep(path: str) -> int:
     """Remove what writers that were killed left half written; says how many files."""
-    count = 0
-    for folder, _, names in os.walk(path):
-        for name in names:
-            if name.endswith(".partial"):
-                Path(folder, name).unlink(missing_ok=True)
-                count += 1
-    return count
+    return open_store(path).sweep()
 
 
 def clear(path: str) -> None:
     """Remove what tilewise wrote, and nothing else; a lock stays. What is cut short half way stays recognisable."""
-    out = Path(path).resolve()
-    stamp = read_stamp(str(out))
+    out = open_store(resolve(path))
+    stamp = read_stamp(out.place)
     if stamp is None:
         raise OutputError(f"{path} does not carry tilewise's record", "an output of tilewise", "Remove it yourself.")
     owned = {FOLDER, *NODES, ".zattrs", ".DS_Store", *stamp.owns}
-    strange = sorted(e.name for e in out.iterdir() if e.name not in owned and not re.fullmatch(r"\d+", e.name))
+    there = out.names()
+    strange = [name for name in there if name not in owned and not re.fullmatch(r"\d+", name)]
     if strange:
         raise OutputError(
             f"output {path} also holds {', '.join(strange[:5])}, which tilewise did not write",
@@ -127,17 +103,8 @@ def clear(path: str) -> None:
             "Move that away, or choose another output.",
         )
     # from here on nothing in it counts as done, even if the rest is cut short
-    write_stamp(str(out), Stamp(None, stamp.owns))
-    folder = folder_of(str(out))
-    for entry in [*out.iterdir(), *folder.iterdir()]:
-        keep = entry == folder or (entry.parent == folder and re.match(r"lock|zarr\.json$", entry.name))
-        if not keep and read_stamp(str(out)) is not None:
-            _remove(entry)
-
-
-def _remove(entry: Path) -> None:
-    """A link is removed, never followed."""
-    if entry.is_dir() and not entry.is_symlink():
-        shutil.rmtree(entry)
-    else:
-        entry.unlink(missing_ok=True)
+    write_stamp(out.place, Stamp(None, stamp.owns))
+    inner = [f"{FOLDER}/{name}" for name in out.names(FOLDER) if not re.match(r"lock|zarr\.json$", name)]
+    for key in [*(name for name in there if name != FOLDER), *inner]:
+        if read_stamp(out.place) is not None:
+            out.remove(key)

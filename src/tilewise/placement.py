@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tilewise.geometry import Samples
 from tilewise.sink import OutputSpec
+from tilewise.store import absolute
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +57,7 @@ def _place(made: Plan, product: Product, name: str | None, out: str) -> OutputSp
         for n, axis in zip(shard, product.grid.axes, strict=True)
     )
     return OutputSpec(
-        path=os.path.abspath(out),  # noqa: PTH100  workers may stand elsewhere; resolve() would follow a link
+        path=absolute(out),
         name=name,
         axes=axes,
         shape=made.placed_shape(product.grid.placed_shape, product.channels),

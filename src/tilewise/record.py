@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import uuid
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tilewise.errors import OutputError
+from tilewise.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from tilewise.store import Store
 
 FOLDER = "tilewise"
 """Name of the group, below the output."""
@@ -27,9 +27,9 @@ FORMAT = 1
 """Version of what lies in the group."""
 
 
-def folder_of(path: str) -> Path:
+def folder_of(path: str) -> Store:
     """The ledger's folder of an output."""
-    return Path(path) / FOLDER
+    return open_store(path).below(FOLDER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +44,11 @@ class Stamp:
 
 def read_stamp(path: str) -> Stamp | None:
     """The stamp of an output; None if it is not tilewise's."""
-    folder = folder_of(path)
+    out = open_store(path)
     try:
-        if folder.is_symlink():
+        if out.linked(FOLDER):
             return None
-        content = json.loads((folder / "zarr.json").read_bytes())
+        content = json.loads(out.read(f"{FOLDER}/zarr.json") or b"")
         stamp = content["attributes"][FOLDER]
         version, record, owns = stamp["format"], stamp["record"], tuple(stamp["owns"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -64,19 +64,23 @@ def write_stamp(path: str, stamp: Stamp) -> None:
     """Mark an output as tilewise's, in one step that cannot be seen half done."""
     attributes = {FOLDER: {"format": FORMAT, "record": stamp.record, "owns": list(stamp.owns)}}
     content = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
-    write_json(folder_of(path) / "zarr.json", content)
+    write_json(folder_of(path), "zarr.json", content)
 
 
-def write_json(path: Path, content: object) -> None:
+def read_json(folder: Store, key: str) -> Any:
+    """What a JSON file holds; None if there is none.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no JSON.
+    """
+    content = folder.read(key)
+    return None if content is None else json.loads(content)
+
+
+def write_json(folder: Store, key: str, content: object) -> None:
     """Replace a JSON file in one step, leaving either the old or the new one whatever happens."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
-    try:
-        part.write_text(json.dumps(content, indent=1), encoding="utf-8")
-        os.replace(part, path)  # noqa: PTH105  Path.replace says the same
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    folder.write(key, json.dumps(content, indent=1).encode())
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from tilewise.ledger import Ledger
 from tilewise.lock import find_owner
-from tilewise.record import folder_of, write_json
+from tilewise.record import folder_of, read_json, write_json
 
 if TYPE_CHECKING:
     from tilewise.task import Outcome
@@ -93,7 +92,7 @@ class Tally:
     def load(cls, path: str) -> Tally:
         """What earlier runs of an output left; empty if there were none."""
         try:
-            return cls(path, **json.loads((folder_of(path) / "tally.json").read_bytes()))
+            return cls(path, **read_json(folder_of(path), "tally.json"))
         except (OSError, ValueError, TypeError):
             return cls(path)
 
@@ -110,7 +109,7 @@ class Tally:
         content = asdict(self)
         del content["path"]
         content["seconds"] += seconds
-        write_json(folder_of(self.path) / "tally.json", content)
+        write_json(folder_of(self.path), "tally.json", content)
 
 
 def status(out: str) -> Result:

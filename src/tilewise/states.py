@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
-from tilewise.record import folder_of, write_json
+from tilewise.record import folder_of, read_json, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +47,7 @@ def list_unready(*, failed: bool = True) -> list[int]:
 def read_failures(path: str) -> dict[int, str]:
     """Numbers of failed blocks with their causes; none if there is no such file."""
     try:
-        entries = json.loads((folder_of(path) / "failures.json").read_bytes())
+        entries = read_json(folder_of(path), "failures.json")
         return {int(entry["block"]): str(entry["cause"]) for entry in entries}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
@@ -56,6 +55,6 @@ def read_failures(path: str) -> dict[int, str]:
 
 def write_failures(path: str, failures: Mapping[int, str]) -> None:
     """Replace what is stored; nothing is, as long as nothing fails."""
-    place = folder_of(path) / "failures.json"
-    if failures or place.exists():
-        write_json(place, [{"block": number, "cause": cause} for number, cause in sorted(failures.items())])
+    folder, key = folder_of(path), "failures.json"
+    if failures or folder.holds(key):
+        write_json(folder, key, [{"block": number, "cause": cause} for number, cause in sorted(failures.items())])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ from tilewise.demo.pace import each
 from tilewise.geometry import Box, round_down, round_up
 from tilewise.normalize import apply
 from tilewise.postprocess import finish
-from tilewise.record import folder_of
+from tilewise.record import folder_of, read_json
 from tilewise.session import SessionOptions, open_session
 from tilewise.source import Source, open_image
 from tilewise.stats import Statistics
@@ -135,7 +134,7 @@ def differ(pair: Pair, box: Box, model: Path, *, normalization: Normalization, r
     inside = seen.clip(size)
     beyond = [(0, b - n) for b, n in zip(seen.stop, inside.stop, strict=True)]
     pixels = np.pad(pair.pixels(inside), beyond, mode="reflect")[None, None]
-    statistics = Statistics.from_json(json.loads((folder_of(str(pair.result)) / "statistics.json").read_bytes()))
+    statistics = Statistics.from_json(read_json(folder_of(str(pair.result)), "statistics.json"))
     session = open_session(model.read_bytes(), SessionOptions())
     given = apply(pixels, normalization, statistics, dtype="float32")
     untiled = finish(session.run({session.inputs[0][0]: given})[0], results)[0, 0]

@@ -8,6 +8,7 @@ from tilewise import sink
 from tilewise.demo.field import PIXEL, Field
 from tilewise.demo.pace import each
 from tilewise.geometry import Box
+from tilewise.store import open_store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,9 +33,10 @@ def write_image(path: Path, field: Field, size: int, *, observers: tuple[Observe
     def make(box: Box) -> None:
         sink.write(spec, box.start, field.pixels(box))
 
+    there = open_store(spec.array)
     starts = [(y, x) for y in range(0, size, SHARD) for x in range(0, size, SHARD)]
     # a shard appears in one step and is never empty, for there is noise everywhere: the file is a sign of done
-    missing = [start for start in starts if not spec.array.joinpath("c", *(str(n // SHARD) for n in start)).exists()]
+    missing = [start for start in starts if not there.holds(f"c/{start[0] // SHARD}/{start[1] // SHARD}")]
     boxes = [Box(start, tuple(n + SHARD for n in start)).clip((size, size)) for start in missing]
     each(make, boxes, phase="image", done=len(starts) - len(missing), pixels=SHARD**2, observers=observers)
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from tilewise.errors import OutputError
+from tilewise.errors import OutputError, StoreError
 from tilewise.pyramid import shrink
+from tilewise.store import open_store
 
 if TYPE_CHECKING:
     from tilewise.geometry import Box, Index
@@ -54,14 +55,15 @@ def write(spec: OutputSpec, start: Index, pixels: np.ndarray, level: int = 0) ->
     if pixels.dtype.name != spec.dtype:
         raise ValueError(f"write of {pixels.dtype.name} into an output of {spec.dtype}: convert first")
     region = tuple(slice(a, a + n) for a, n in zip(start, expected, strict=True))
-    stored = spec.place(level).joinpath("c", *(str(a // s) for a, s in zip(start, spec.shard, strict=True)))
+    stored = "/".join(["c", *(str(a // s) for a, s in zip(start, spec.shard, strict=True))])
     try:
         array[region] = pixels
     except ValueError:
         # zarr reads a shard that is there before it replaces it: a damaged one must not stop its own repair
-        if not stored.exists():
+        folder = open_store(spec.place(level))
+        if not folder.holds(stored):
             raise
-        stored.unlink()
+        folder.remove(stored)
         array[region] = pixels
 
 
@@ -84,11 +86,11 @@ def write_coarser(spec: OutputSpec, level: int, number: int) -> None:
 def create_arrays(spec: OutputSpec) -> None:
     """Set up the arrays of all levels that are not there yet."""
     for level in range(spec.pyramid.levels):
-        place = spec.place(level)
+        folder = open_store(spec.place(level))
         needed = ("zarr.json",) if spec.zarr_format == 3 else (".zarray", ".zattrs")
-        if not all((place / name).exists() for name in needed):
+        if not all(folder.holds(name) for name in needed):
             for name in needed:
-                (place / name).unlink(missing_ok=True)
+                folder.remove(name)
             _create_array(spec, level)
         check(spec, level)
 
@@ -117,11 +119,12 @@ def forget(path: str) -> None:
 
 def _open_array(spec: OutputSpec, level: int, *, mode: Literal["r", "r+"] = "r") -> Any:
     import zarr
-    from zarr.storage import LocalStore
 
     place = spec.place(level)
     try:
-        return zarr.open_array(LocalStore(place, read_only=mode == "r"), mode=mode, zarr_format=spec.zarr_format)
+        return zarr.open_array(open_store(place).nodes(writable=mode != "r"), mode=mode, zarr_format=spec.zarr_format)
+    except StoreError:
+        raise
     except Exception as error:
         raise OutputError(
             f"{place} cannot be opened ({type(error).__name__})", "the output that was set up", "Run again."
@@ -130,9 +133,8 @@ def _open_array(spec: OutputSpec, level: int, *, mode: Literal["r", "r+"] = "r")
 
 def _create_array(spec: OutputSpec, level: int) -> None:
     import zarr
-    from zarr.storage import LocalStore
 
-    store, shape = LocalStore(spec.place(level)), spec.pyramid.shape_of(level)
+    store, shape = open_store(spec.place(level)).nodes(writable=True), spec.pyramid.shape_of(level)
     if spec.zarr_format == 2:
         zarr.create_array(
             store,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +11,9 @@ from tilewise import ngff
 from tilewise.errors import OutputError
 from tilewise.geometry import Box
 from tilewise.place import check_place, clear, sweep
-from tilewise.record import Stamp, differences, read_stamp, write_json, write_stamp
+from tilewise.record import Stamp, differences, read_json, read_stamp, write_json, write_stamp
 from tilewise.sink.array import create_arrays, forget, read
+from tilewise.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,8 +59,8 @@ def create(spec: OutputSpec, record: Mapping[str, Any], *, inputs: Sequence[str]
         write_stamp(spec.path, Stamp(record, (*owns, own)))
     sweep(spec.path)
     create_arrays(spec)
-    if spec.name and not _has_group(Path(spec.path), spec.zarr_format):
-        write_group(Path(spec.path), {}, spec.zarr_format)
+    if spec.name and not _has_group(spec.path, spec.zarr_format):
+        write_group(spec.path, {}, spec.zarr_format)
     if not _has_group(spec.group, spec.zarr_format):
         write_group(spec.group, describe(spec), spec.zarr_format)
 
@@ -73,7 +72,7 @@ def finish(spec: OutputSpec) -> None:
         attributes = ngff.write_channels(attributes, _show_channels(spec))
     if read_group(spec.group, spec.zarr_format) != attributes:
         write_group(spec.group, attributes, spec.zarr_format)
-    validate(str(spec.group), spec.version)
+    validate(spec.group, spec.version)
 
 
 def describe(spec: OutputSpec) -> dict[str, Any]:
@@ -99,7 +98,7 @@ def validate(path: str, version: ngff.Version = "0.5") -> None:
     """Have ome-zarr-models read an image group; raises what it raises."""
     import zarr
 
-    group = zarr.open_group(path, mode="r", zarr_format=2 if version == "0.4" else 3)
+    group = zarr.open_group(open_store(path).nodes(), mode="r", zarr_format=2 if version == "0.4" else 3)
     labelled = "image-label" in ngff.find_ome(dict(group.attrs))
     if version == "0.4":
         from ome_zarr_models.v04.image import Image as Old
@@ -113,28 +112,29 @@ def validate(path: str, version: ngff.Version = "0.5") -> None:
     (ImageLabel if labelled else Image).from_zarr(group)
 
 
-def read_group(folder: Path, zarr_format: int) -> dict[str, Any]:
+def read_group(place: str, zarr_format: int) -> dict[str, Any]:
     """A group's attributes; none if it has no metadata, or broken ones."""
     try:
-        content = json.loads((folder / ("zarr.json" if zarr_format == 3 else ".zattrs")).read_bytes())
+        content = read_json(open_store(place), "zarr.json" if zarr_format == 3 else ".zattrs")
         found = content["attributes"] if zarr_format == 3 else content
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
-def write_group(folder: Path, attributes: Mapping[str, Any], zarr_format: int) -> None:
+def write_group(place: str, attributes: Mapping[str, Any], zarr_format: int) -> None:
     """Replace a group's attributes, in one step."""
+    folder = open_store(place)
     if zarr_format == 3:
-        write_json(folder / "zarr.json", {"zarr_format": 3, "node_type": "group", "attributes": attributes})
+        write_json(folder, "zarr.json", {"zarr_format": 3, "node_type": "group", "attributes": attributes})
         return
-    write_json(folder / ".zgroup", {"zarr_format": 2})
-    write_json(folder / ".zattrs", attributes)
+    write_json(folder, ".zgroup", {"zarr_format": 2})
+    write_json(folder, ".zattrs", attributes)
 
 
-def _has_group(folder: Path, zarr_format: int) -> bool:
+def _has_group(place: str, zarr_format: int) -> bool:
     # the attributes are written last
-    return (folder / ("zarr.json" if zarr_format == 3 else ".zattrs")).exists()
+    return open_store(place).holds("zarr.json" if zarr_format == 3 else ".zattrs")
 
 
 def _show_channels(spec: OutputSpec) -> list[ngff.Channel]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tilewise import ngff
 from tilewise.errors import OutputError
 from tilewise.pyramid import Method, Pyramid
+from tilewise.store import join
 
 if TYPE_CHECKING:
     from tilewise.geometry import Index
@@ -77,18 +77,18 @@ class OutputSpec:
             )
 
     @property
-    def group(self) -> Path:
-        """Folder of the image group."""
-        return Path(self.path) / self.name if self.name else Path(self.path)
+    def group(self) -> str:
+        """Place of the image group."""
+        return join(self.path, self.name or "")
 
     @property
-    def array(self) -> Path:
-        """Folder of the finest level."""
+    def array(self) -> str:
+        """Place of the finest level."""
         return self.place(0)
 
-    def place(self, level: int) -> Path:
-        """Folder of a level."""
-        return self.group / str(level)
+    def place(self, level: int) -> str:
+        """Place of a level."""
+        return join(self.group, str(level))
 
     @property
     def zarr_format(self) -> int:

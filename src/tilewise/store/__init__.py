@@ -1,0 +1,9 @@
+"""Where bytes lie: a folder of this machine or of an object store, behind the same few verbs."""
+
+from __future__ import annotations
+
+from tilewise.store.address import absolute, is_url, join, local, parents, relate
+from tilewise.store.door import open_store
+from tilewise.store.verbs import Store
+
+__all__ = ["Store", "absolute", "is_url", "join", "local", "open_store", "parents", "relate"]
