@@ -8,10 +8,10 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from tilewise.geometry import Box
-from tilewise.openers.files import SAMPLED_BYTES, File
+from tilewise.openers.files import SAMPLED_BYTES
 from tilewise.openers.selection import read_selection
 
 if TYPE_CHECKING:
@@ -24,15 +24,32 @@ if TYPE_CHECKING:
 WASTE = 4
 """Neighbouring runs are read in one go if that reads at most this many times what is wanted."""
 
+ROW = 1024
+"""Pixels of a row that are told as the unit read: where little lies between, rows are read whole."""
+
 SPAN = 8 << 20
 """Bytes that are read in one go at most, unless a single run is longer."""
+
+
+class Bytes(Protocol):
+    """What pixels are read from; safe to use from many threads."""
+
+    @property
+    def size(self) -> int:
+        """Bytes that it has."""
+
+    def read(self, start: int, count: int) -> bytes:
+        """Bytes at a place; an error if it ends before."""
+
+    def digest(self, start: int, count: int) -> str:
+        """A digest of what stands at a place."""
 
 
 @dataclass(frozen=True, slots=True)
 class RawPixels:
     """An array in a file, in C order. Safe to use from many threads."""
 
-    file: File
+    file: Bytes
     """The open file."""
     offset: int
     """Where its first byte lies."""

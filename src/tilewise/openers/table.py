@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, cast
 
+from tilewise.openers import hdf5 as hdf5_opener
+from tilewise.openers import nifti as nifti_opener
+from tilewise.openers import npy as npy_opener
+from tilewise.openers import slide as slide_opener
 from tilewise.openers import tiff as tiff_opener
 from tilewise.openers import zarr as zarr_opener
 
@@ -42,5 +46,12 @@ class Opener(Protocol):
         """Open it for reading."""
 
 
-OPENERS: dict[str, Opener] = {"tiff": cast(Opener, tiff_opener), "zarr": cast(Opener, zarr_opener)}
+OPENERS: dict[str, Opener] = {
+    "openslide": cast(Opener, slide_opener),
+    "tiff": cast(Opener, tiff_opener),
+    "nifti": cast(Opener, nifti_opener),
+    "hdf5": cast(Opener, hdf5_opener),
+    "npy": cast(Opener, npy_opener),
+    "zarr": cast(Opener, zarr_opener),
+}
 """A format a row; the first that recognizes the content takes it, and the last one words the refusal."""

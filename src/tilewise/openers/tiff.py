@@ -13,16 +13,14 @@ from tilewise.errors import ImageError
 from tilewise.openers.axes import check_level, check_pixels, name_axes
 from tilewise.openers.chain import open_whole
 from tilewise.openers.files import File, read_head, refuse_broken
-from tilewise.openers.raw import RawPixels
+from tilewise.openers.plain import require_same
+from tilewise.openers.raw import ROW, RawPixels
 from tilewise.openers.segments import KEPT, LARGE, Page, Segments
 from tilewise.openers.spec import ImageSpec
 from tilewise.openers.tags import Facts, read_facts
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """First bytes of TIFF and BigTIFF, little- and big-endian."""
-
-ROW = 1024
-"""Pixels of a row that are told as the unit read where rows are read in part."""
 
 
 def recognize(path: str) -> bool:
@@ -50,12 +48,7 @@ def open_pixels(spec: ImageSpec) -> Segments | RawPixels:
     """
     with open_whole(f"{spec.path}/{spec.array_path}".rstrip("/")) as (file, inside, tif):
         now, found = _describe(file, inside, tif, spec.axes, spec.level)
-        if now.fingerprint != spec.fingerprint:
-            raise ImageError(
-                f"{spec.path} has changed since the run was planned",
-                "an image that stays as it is while it is read",
-                "Run again once it is complete.",
-            )
+        require_same(now, spec)
         if _is_raw(found):
             dtype = found.dtype.newbyteorder(tif.byteorder)
             return RawPixels(File(file), found.dataoffset, spec.shape, dtype)
