@@ -102,6 +102,6 @@ def read_node(folder: Path) -> Node:
         raise ImageError(f"{folder} is a folder without zarr metadata", "an image", "Check the path.")
     raise ImageError(
         f"{folder} is a file of no format that is known here",
-        "zarr, OME-Zarr or TIFF",
+        "zarr, OME-Zarr, TIFF, NIfTI, HDF5, npy, or a slide that OpenSlide knows",
         "Convert it to one of these.",
     )

@@ -52,10 +52,9 @@ def describe_array(
         notes: what a user should know.
         layout: whatever else fixes the pixels, as JSON takes it.
     """
-    where = f"{file}/{inside}" if inside else file
-    check_level(level, 1, where)
-    check_pixels(dtype, shape, where)
-    fixed = json.dumps([inside, axes, shape, dtype.str, file.stat().st_size, layout], default=str)
+    check_level(level, 1, file / inside)
+    check_pixels(dtype, shape, file / inside)
+    fixed = [inside, axes, shape, dtype.str, file.stat().st_size, layout]
     return ImageSpec(
         path=str(file),
         array_path=inside,
@@ -73,11 +72,16 @@ def describe_array(
         name=inside.rsplit("/", maxsplit=1)[-1] or re.sub(r"(\.nii)?\.[^.]+$", "", file.name),
         zarr_format=0,
         codecs=codecs,
-        fingerprint=hashlib.sha256(fixed.encode()).hexdigest(),
+        fingerprint=digest(fixed),
         opener=opener,
         held=held,
         notes=notes,
     )
+
+
+def digest(layout: object) -> str:
+    """sha256 over what fixes the pixels of an image."""
+    return hashlib.sha256(json.dumps(layout, default=str).encode()).hexdigest()
 
 
 def require_same(now: ImageSpec, spec: ImageSpec) -> None:

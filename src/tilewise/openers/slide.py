@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from tilewise.errors import ImageError, explain
 from tilewise.geometry import Box
 from tilewise.openers.axes import check_level, name_axes
 from tilewise.openers.files import File, locate, read_head, require_extra
-from tilewise.openers.plain import refuse_inside, require_same
+from tilewise.openers.plain import digest, refuse_inside, require_same
 from tilewise.openers.selection import read_selection
 from tilewise.openers.spec import ImageSpec
 from tilewise.openers.units import place_of, spread, walk
@@ -34,12 +33,36 @@ LARGEST = 4096
 """Pixels a side that are asked of OpenSlide at once."""
 
 
+@dataclass(slots=True)
+class Handle:
+    """An open slide, opened anew after a fault: OpenSlide gives nothing more from one that had one."""
+
+    file: Path
+    """Where it lies."""
+    found: Any
+    """openslide.OpenSlide."""
+
+    @property
+    def level_downsamples(self) -> tuple[float, ...]:
+        """Pixels of the finest level along a pixel, per level."""
+        factors: tuple[float, ...] = self.found.level_downsamples
+        return factors
+
+    def read_region(self, place: tuple[int, int], level: int, size: tuple[int, int]) -> Any:
+        """A picture of a box, RGBA."""
+        try:
+            return self.found.read_region(place, level, size)
+        except Exception:
+            self.found = _open(self.file)
+            raise
+
+
 @dataclass(frozen=True, slots=True)
 class Slide:
     """One level of an open slide, as y x c. Safe to use from many threads, as OpenSlide is."""
 
     slide: Any
-    """openslide.OpenSlide."""
+    """A Handle."""
     file: File
     """The file that was named, for samples."""
     level: int
@@ -128,7 +151,7 @@ def open_pixels(spec: ImageSpec) -> Slide:
     require_same(_describe(file, slide, spec.axes, spec.level), spec)
     colour = slide.properties.get("openslide.background-color", "FFFFFF")
     red, green, blue = (int(colour[k : k + 2], 16) for k in (0, 2, 4))
-    return Slide(slide, File(file), spec.level, spec.shape, spec.chunks, (red, green, blue))
+    return Slide(Handle(file, slide), File(file), spec.level, spec.shape, spec.chunks, (red, green, blue))
 
 
 def _open(file: Path) -> Any:
@@ -173,7 +196,7 @@ def _describe(file: Path, slide: Any, option: str | None, level: int) -> ImageSp
         name=re.sub(r"\.[^.]+$", "", file.name),
         zarr_format=0,
         codecs=(),
-        fingerprint=hashlib.sha256(repr(layout).encode()).hexdigest(),
+        fingerprint=digest(layout),
         opener="openslide",
         # OpenSlide keeps tiles of its own, and a region is held as RGBA beside what is made of it
         held=(32 << 20) + 4 * LARGEST * LARGEST,

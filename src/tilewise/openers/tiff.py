@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import re
 from pathlib import Path
@@ -13,7 +12,7 @@ from tilewise.errors import ImageError
 from tilewise.openers.axes import check_level, check_pixels, name_axes
 from tilewise.openers.chain import open_whole
 from tilewise.openers.files import File, read_head, refuse_broken
-from tilewise.openers.plain import require_same
+from tilewise.openers.plain import digest, require_same
 from tilewise.openers.raw import ROW, RawPixels
 from tilewise.openers.segments import KEPT, LARGE, Page, Segments
 from tilewise.openers.spec import ImageSpec
@@ -201,5 +200,4 @@ def _fingerprint(file: Path, series: Any, number: int, level: int) -> str:
     for one in series.pages:
         found = None if one is None else (one.dataoffsets, one.databytecounts)
         places.update(repr(found).encode())
-    content = json.dumps([number, level, file.stat().st_size, layout, places.hexdigest()])
-    return hashlib.sha256(content.encode()).hexdigest()
+    return digest([number, level, file.stat().st_size, layout, places.hexdigest()])
