@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime as ort
 
 if TYPE_CHECKING:
+    from fractions import Fraction
     from pathlib import Path
 
 
@@ -26,6 +27,24 @@ def infer_whole(model: bytes | Path | str, image: np.ndarray, multiple: int | tu
     session = ort.InferenceSession(model if isinstance(model, bytes) else str(model), options)
     output = session.run(None, {session.get_inputs()[0].name: padded[np.newaxis]})[0][0]
     return output[(slice(None), *(slice(n) for n in image.shape[1:]))]
+
+
+def infer_all(
+    model: bytes | Path | str,
+    image: np.ndarray,
+    multiple: int | tuple[int, ...],
+    scales: dict[str, Fraction],
+) -> dict[str, np.ndarray]:
+    """Every output of a model on the whole image [c, space...], each of ceil(N q) pixels an axis for its scale q."""
+    multiples = (multiple,) * (image.ndim - 1) if isinstance(multiple, int) else multiple
+    pads = [(0, 0)] + [(0, -n % m) for n, m in zip(image.shape[1:], multiples, strict=True)]
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = ort.InferenceSession(model if isinstance(model, bytes) else str(model), options)
+    feeds = {session.get_inputs()[0].name: np.pad(image, pads, mode="reflect")[np.newaxis]}
+    found = session.run(list(scales), feeds)
+    sizes = {name: [math.ceil(n * q) for n in image.shape[1:]] for name, q in scales.items()}
+    return {name: array[0][(slice(None), *map(slice, sizes[name]))] for name, array in zip(scales, found, strict=True)}
 
 
 def infer_each(

@@ -29,7 +29,7 @@ def make_recipe(grid, *, lead=0, layout="NCHW", batch=1, pad="reflect", channels
         shape=grid.shape,
         layout=layout,
         dtype="float32",
-        products=(Product("y", layout, channels, "float32", grid),),
+        products=(Product("y", None, layout, channels, "float32", grid),),
         batch=batch,
         pad=pad,
         normalization=Normalization(),

@@ -33,6 +33,8 @@ class Product:
 
     name: str
     """The output's name in the graph."""
+    folder: str | None
+    """Its place below the output, if there are several."""
     layout: str
     """Its axes."""
     channels: int

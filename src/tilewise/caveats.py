@@ -49,6 +49,7 @@ def note(model: ModelSpec, tiling: Tiling, grid: Grid, pixels: Pixels) -> tuple[
     # a vector is told of its tile by design
     if model.verdict in {"dependent", "unproven"} and grid.tiles > 1 and not vectors:
         notes.append(f"tiles may differ from an untiled run ({model.verdict}): {model.reason}")
+    notes += [f"the output '{name}' is left out ({why}): --output-name chooses it" for name, why in model.left_out]
     return tuple(notes)
 
 

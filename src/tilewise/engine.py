@@ -72,7 +72,7 @@ def run(
     known = model if isinstance(model, Model) else Model(model, graph)
     if not behaviour.overwrite:
         stamp = read_stamp(place.resolve(str(out)))
-        cut = recorded_cut(cut, stamp.record if stamp is not None else None)
+        cut = recorded_cut(cut, stamp.record if stamp is not None else None, known.spec)
     made = plan(
         image, known, out, cut=cut, pixels=pixels, results=results, graph=graph, machine=machine, behaviour=behaviour
     )

@@ -19,20 +19,25 @@ if TYPE_CHECKING:
 RESERVED = {"tilewise", "zarr.json", "labels"}
 """Names below an output that mean something else."""
 
+LONGEST = 100
+"""Letters of a folder's name, so that no file system refuses it."""
+
 
 def place_outputs(made: Plan, out: str) -> tuple[OutputSpec, ...]:
     """The outputs of a plan at a path: one at ``OUT/0``, several at ``OUT/<name>/0``."""
     products = made.recipe.products
-    names = name_folders([product.name for product in products]) if len(products) > 1 else [None]
-    return tuple(_place(made, product, name, out) for product, name in zip(products, names, strict=True))
+    return tuple(_place(made, product, out) for product in products)
 
 
 def name_folders(names: Sequence[str]) -> list[str | None]:
-    """For each name one that is safe as a folder's, also where letters of both cases are the same; none twice."""
+    """For each name of several one that is safe as a folder's, also where letter case does not count; none twice."""
+    if len(names) == 1:
+        return [None]
     made: list[str] = []
     taken = set(RESERVED)
     for name in names:
         base = re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._") or "output"
+        base = base[:LONGEST]
         base = f"_{base}" if base.isdigit() else base
         unique, number = base, 2
         while unique.lower() in taken:
@@ -42,7 +47,7 @@ def name_folders(names: Sequence[str]) -> list[str | None]:
     return list(made)
 
 
-def _place(made: Plan, product: Product, name: str | None, out: str) -> OutputSpec:
+def _place(made: Plan, product: Product, out: str) -> OutputSpec:
     image, axes = made.image, made.output_axes
     scale = dict(zip(image.axes, image.scale, strict=True))
     origin = dict(zip(image.axes, image.translation, strict=True))
@@ -58,7 +63,7 @@ def _place(made: Plan, product: Product, name: str | None, out: str) -> OutputSp
     )
     return OutputSpec(
         path=absolute(out),
-        name=name,
+        name=product.folder,
         axes=axes,
         shape=made.placed_shape(product.grid.placed_shape, product.channels),
         dtype=product.dtype,

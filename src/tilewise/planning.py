@@ -17,7 +17,7 @@ from tilewise.model import Model
 from tilewise.normalize import check_numbers, check_types
 from tilewise.origins import trace
 from tilewise.place import check_place
-from tilewise.placement import place_outputs
+from tilewise.placement import name_folders, place_outputs
 from tilewise.plans import Plan, lead_axes
 from tilewise.postprocess import check_results, has_channels, output_dtype
 from tilewise.sampling import gives_vectors, refuse_stride, sample
@@ -100,7 +100,7 @@ def decide(image: ImageSpec, model: ModelSpec, asked: Asked) -> Plan:
         shape=grid.shape,
         layout=model.layout,
         dtype=model.dtype,
-        products=tuple(_product(port, grid, asked.results) for port in model.written),
+        products=_products(model, grid, asked.results),
         batch=batch,
         pad=asked.cut.pad,
         normalization=asked.pixels.normalization,
@@ -143,18 +143,24 @@ def _check(image: ImageSpec, model: ModelSpec, asked: Asked, channels: int) -> N
     check_types(image.dtype, model.dtype, asked.pixels.normalization)
     check_numbers(asked.pixels.normalization, channels)
     for port in model.written:
-        check_results(asked.results, port.out_channels)
+        check_results(asked.results, port.out_channels, port.name if len(model.written) > 1 else None)
 
 
-def _product(port: Port, grid: Grid, results: Results) -> Product:
+def _products(model: ModelSpec, grid: Grid, results: Results) -> tuple[Product, ...]:
+    """All outputs of the model, each with a folder of its own if there are several."""
+    folders = name_folders([port.name for port in model.written])
+    return tuple(_product(port, folder, grid, results) for port, folder in zip(model.written, folders, strict=True))
+
+
+def _product(port: Port, folder: str | None, grid: Grid, results: Results) -> Product:
     """One output of the model with the cut in its own pixels."""
     front = len(grid.axes) - len(port.scale)
     axes = tuple(
-        replace(axis, scale=q, shift=axis.lead - lead) if isinstance(axis, Axis) else axis
-        for axis, q, lead in zip(grid.axes[front:], port.scale, port.lead, strict=True)
+        replace(axis, scale=q) if isinstance(axis, Axis) else axis
+        for axis, q in zip(grid.axes[front:], port.scale, strict=True)
     )
     dtype = output_dtype(results, port.out_channels, port.dtype).name
-    return Product(port.name, port.layout, port.out_channels, dtype, Grid(grid.axes[:front] + axes))
+    return Product(port.name, folder, port.layout, port.out_channels, dtype, Grid(grid.axes[:front] + axes))
 
 
 def _tile_bytes(model: ModelSpec, pixels: int, batch: int) -> float:

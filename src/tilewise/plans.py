@@ -171,6 +171,7 @@ class Plan:
             "redundancy": round(self.grid.redundancy, 4),
             "bytes_read": int(self.read_amplification * self.image_bytes),
             "bytes_written": self.bytes_written,
+            "outputs": [self._told(product) for product in self.recipe.products],
             "read_amplification": round(self.read_amplification, 4),
             "memory_per_worker": self.memory.total,
             "verdict": self.verdict,
@@ -192,21 +193,34 @@ class Plan:
             f"tiles    {self.grid.tiles:,} in {self.blocks.total:,} blocks of {shards}",
             f"compute  {self.grid.redundancy:.3f} pixels per pixel kept",
             f"read     {show_bytes(self.read_amplification * self.image_bytes)}, {self.read_amplification:.3f} x image",
-            f"write    {show_bytes(self.bytes_written)} before compression, {self._written()}",
+            f"write    {show_bytes(self.bytes_written)} before compression, {self._types()}",
             f"memory   {show_bytes(self.memory.total)} a worker at most",
             f"verdict  {self.verdict}: {self.reason}",
         ]
         if self.mask is not None:
             skipped = f"{self.tiles_skipped:,} tiles and {self.blocks_skipped:,} whole blocks are skipped"
             lines.insert(3, f"mask     {skipped}: {self.mask.how}")
+        if len(self.recipe.products) > 1:
+            lines += [f"output   {p.name}: {sizes(self.shape_of(p))} {p.dtype}" for p in self.recipe.products]
         lines += [f"note     {note}" for note in self.notes]
         return "\n".join(lines)
 
-    def _written(self) -> str:
-        products = self.recipe.products
-        if len(products) == 1:
-            return products[0].dtype
-        return ", ".join(f"{product.name}: {product.dtype}" for product in products)
+    def shape_of(self, product: Product) -> tuple[int, ...]:
+        """Shape of a result, in the output's order of axes."""
+        return self.placed_shape(product.grid.placed_shape, product.channels)
+
+    def _types(self) -> str:
+        return ", ".join(dict.fromkeys(product.dtype for product in self.recipe.products))
+
+    def _told(self, product: Product) -> dict[str, Any]:
+        return {
+            "name": product.name,
+            "path": f"{product.folder}/0" if product.folder else "0",
+            "axes": self.output_axes,
+            "shape": list(self.shape_of(product)),
+            "dtype": product.dtype,
+            "bytes": self.bytes_of(product),
+        }
 
 
 def lead_axes(axes: str, spatial: str) -> str:

@@ -16,13 +16,15 @@ if TYPE_CHECKING:
     from tilewise.settings import Results
 
 
-def check_results(results: Results, out_channels: int) -> None:
-    """Refuse results that this number of channels cannot give."""
+def check_results(results: Results, out_channels: int, name: str | None = None) -> None:
+    """Refuse results that this number of channels cannot give; the output is named if it is one of several."""
+    which = "a model of one output channel" if name is None else f"the output '{name}', of one channel"
+    other = "" if name is None else " Or choose another output with --output-name."
     if results.activation == "softmax" and out_channels == 1:
         raise SettingError(
-            "--activation softmax with a model of one output channel",
+            f"--activation softmax with {which}",
             "several channels (softmax over one is 1 everywhere)",
-            "Use --activation sigmoid.",
+            f"Use --activation sigmoid.{other}",
         )
     if results.output == "labels" and out_channels > 1 << 16:
         raise SettingError(f"--output labels with {out_channels} channels", "at most 65536", "Use --output scores.")

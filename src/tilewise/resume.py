@@ -13,6 +13,7 @@ from tilewise.versions import versions
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tilewise.model import ModelSpec
     from tilewise.openers.spec import ImageSpec
     from tilewise.plans import Plan
     from tilewise.settings import Cut
@@ -32,9 +33,9 @@ def record_of(plan: Plan, device: str) -> dict[str, Any]:
         },
         "model": {
             "sha256": model.sha256,
-            "output_name": model.output_name,
+            "output_name": _name_outputs(model),
             "layout": model.layout,
-            "output_layout": model.output_layout,
+            "output_layout": "; ".join(port.layout for port in model.written),
             "constants": [list(pair) for pair in model.constants],
             "freed": plan.freed,
         },
@@ -75,9 +76,9 @@ def region_of(image: ImageSpec) -> str:
     return ",".join(f"{axis}={a}:{a + n}" for axis, a, n, size in ranges if n != size)
 
 
-def recorded_cut(cut: Cut, record: Mapping[str, Any] | None) -> Cut:
+def recorded_cut(cut: Cut, record: Mapping[str, Any] | None, model: ModelSpec) -> Cut:
     """What an earlier run settled takes the place of auto: free memory may be another today."""
-    if record is None:
+    if record is None or not _is_of(record.get("model"), model):
         return cut
     settled: dict[str, Any] = {}
     for name in ("tile", "block", "batch"):
@@ -87,3 +88,13 @@ def recorded_cut(cut: Cut, record: Mapping[str, Any] | None) -> Cut:
     if cut.halo == "auto" and cut.overlap is None and "halo" in record:
         settled["halo"] = tuple(record["halo"])
     return replace(cut, **settled)
+
+
+def _is_of(record: Any, model: ModelSpec) -> bool:
+    """True if it is this model and these outputs of it: what was settled for another may not fit."""
+    wanted = {"sha256": model.sha256, "output_name": _name_outputs(model)}
+    return isinstance(record, dict) and wanted.items() <= record.items()
+
+
+def _name_outputs(model: ModelSpec) -> str:
+    return "; ".join(port.name for port in model.written)

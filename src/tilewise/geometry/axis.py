@@ -51,8 +51,6 @@ class Axis:
     """b: input pixels that the model loses behind."""
     scale: Fraction = Fraction(1)
     """q: output pixels per input pixel."""
-    shift: int = 0
-    """Input pixels in front that this output of a model still has, where another of its outputs loses ``lead``."""
 
     def __post_init__(self) -> None:
         if self.size < 1 or self.tile < 1 or self.multiple < 1:
@@ -65,8 +63,6 @@ class Axis:
             raise ValueError(f"a tile of {self.tile} with context ({self.before}, {self.after}) leaves no core")
         if (self.multiple * self.scale).denominator != 1:
             raise ValueError(f"a scale of {self.scale} does not divide the multiple {self.multiple}")
-        if not 0 <= self.shift <= self.lead or (self.shift * self.scale).denominator != 1:
-            raise ValueError(f"a shift of {self.shift} with a lead of {self.lead} and a scale of {self.scale}")
 
     @cached_property
     def kept(self) -> int:
@@ -121,6 +117,6 @@ class Axis:
 
     def taken(self, k: int) -> tuple[int, int]:
         """Core k in the pixels of the model's output for window k."""
-        origin = (self.window(k)[0] + self.lead - self.shift) * self.scale
+        origin = (self.window(k)[0] + self.lead) * self.scale
         start, stop = self.placed(k)
         return int(start - origin), int(stop - origin)
