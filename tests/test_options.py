@@ -9,16 +9,21 @@ import pytest
 from images import make_pixels, write_array
 from networks import one_layer, save
 from shell import call
+from tilewise.descriptions.contract import SILENT
 from tilewise.errors import SettingError
-from tilewise.options import ONLY_WITH, OPTIONS, PANELS, ask
+from tilewise.options import OPTIONS, PANELS, ask
+from tilewise.precedence import ONLY_WITH, settle
 from tilewise.settings import Behaviour, Cut, Graph, Machine, Normalization, Pixels, Results
 
 FLAGS = """
 --tile --halo --overlap --blend --block --batch --pad --axes --level --field --channels --normalize --scope --stats
 --range --mean --std --percentiles --clip --output --activation --threshold --dtype --layout --output-layout
---output-name --input --free-size --device --workers --threads --memory --scheduler --nan --missing --overwrite
+--output-name --input --free-size --contract --eps --device
+--workers --threads --memory --scheduler --nan --missing --overwrite
 """
 DESIGN = FLAGS.split()
+WITHOUT = {(Pixels, "normalization"), (Normalization, "before"), (Normalization, "after"), (Results, "steps")}
+"""A record, and chains that only a description asks for."""
 
 
 def asked(*words):
@@ -45,7 +50,7 @@ def test_every_field_of_every_record_has_an_option():
     reached = {(option.record, option.field) for option in OPTIONS}
     for record in (Cut, Pixels, Normalization, Results, Graph, Machine, Behaviour):
         for field in dataclasses.fields(record):
-            assert (record, field.name) in reached or (record, field.name) == (Pixels, "normalization")
+            assert (record, field.name) in reached or (record, field.name) in WITHOUT
 
 
 @pytest.mark.parametrize(
@@ -114,12 +119,12 @@ def test_further_inputs_may_have_any_name():
 def test_an_option_without_effect_is_refused_and_its_company_named(flag):
     text = {
         "--range": "0,2", "--mean": "1", "--std": "1", "--percentiles": "2,98", "--clip": True, "--threshold": "0.4",
-        "--stats": "all", "--scope": "slice", "--dtype": "float16",
+        "--stats": "all", "--scope": "slice", "--dtype": "float16", "--eps": "1e-6",
     }[flag]  # fmt: skip
     other, values = ONLY_WITH[flag]
     lone = {"--output": "labels"} if values == ("scores",) else {}
     with pytest.raises(SettingError) as refusal:
-        asked(flag, text, *[word for pair in lone.items() for word in pair])
+        settle(asked(flag, text, *[word for pair in lone.items() for word in pair]), SILENT)
     assert f"{other} {values[0]}" in f"{refusal.value.expected} {refusal.value.do}"
 
 

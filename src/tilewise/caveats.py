@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tilewise.descriptions.agree import list_oddities
 from tilewise.geometry import Samples
 
 if TYPE_CHECKING:
+    from tilewise.descriptions.contract import Contract
     from tilewise.geometry import Grid, Index
     from tilewise.model import ModelSpec
     from tilewise.openers.spec import ImageSpec
-    from tilewise.settings import Pixels
+    from tilewise.settings import Asked, Pixels
     from tilewise.tiling import Tiling
 
 
@@ -64,3 +66,39 @@ def note_view(image: ImageSpec, pixels: Pixels) -> tuple[str, ...]:
         return (how,)
     factors = ", ".join(f"{a} by {1 / f:.4g}" for a, f in zip(image.axes, image.view.factor, strict=True) if f != 1)
     return (f"level {image.level} is scaled on the fly ({factors}) to pixels of {size} {unit}".rstrip(),)
+
+
+def note_contract(
+    contract: Contract, image: ImageSpec, model: ModelSpec, spatial: str, tiling: Tiling, asked: Asked
+) -> tuple[str, ...]:
+    """Lines about what the model says of itself and does not hold here."""
+    if asked.graph.contract == "ignore":
+        return ()
+    notes = list_oddities(contract, tuple(axis.tile for axis in tiling.axes), model, bounded=tiling.bounded)
+    wanted, sizes = contract.pixel_size, _micrometres(image, spatial)
+    if wanted is None or sizes is None:
+        return notes
+    made_for = wanted if len(wanted) == len(spatial) else (*sizes[: len(spatial) - 2], wanted[0], wanted[0])
+    if all(abs(a / b - 1) <= NEAR for a, b in zip(sizes, made_for, strict=True)):
+        return notes
+    told = [" x ".join(f"{size:.4g}" for size in one) for one in (made_for, sizes)]
+    words = (
+        f"the model was made for pixels of {told[0]} micrometer, the image has {told[1]}: "
+        f"--pixel-size {','.join(f'{size:.4g}' for size in made_for)} finds the fitting level"
+    )
+    return (*notes, words)
+
+
+NEAR = 0.1
+"""Pixel sizes that differ by no more than this part are the same to a model."""
+
+UNITS = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3, "centimeter": 1e4, "meter": 1e6, "angstrom": 1e-4}
+"""Micrometres."""
+
+
+def _micrometres(image: ImageSpec, spatial: str) -> tuple[float, ...] | None:
+    """Size of a pixel along the axes that the model sees, if the image says it."""
+    known = {a: (s, u) for a, s, u in zip(image.axes, image.scale, image.units, strict=True)}
+    if not all(known[a][1] in UNITS for a in spatial):
+        return None
+    return tuple(known[a][0] * UNITS[known[a][1] or ""] for a in spatial)

@@ -50,13 +50,14 @@ def run(
     graph: Graph = Graph(),
     machine: Machine = Machine(),
     behaviour: Behaviour = Behaviour(),
+    given: frozenset[str] = frozenset(),
     observers: tuple[Observer, ...] = (),
 ) -> Result:
     """Run a model over an image, zarr to zarr; the same call again resumes.
 
     Args:
         image: a zarr array or OME-Zarr image.
-        model: an ONNX file.
+        model: an ONNX file, or a bioimage.io description of one: its YAML file, folder or zip archive.
         out: where the result goes: an OME-Zarr 0.5 image.
         cut: tiles, halos, blocks.
         pixels: axes, level, channels, normalization.
@@ -64,6 +65,7 @@ def run(
         graph: what the model file does not tell.
         machine: where it runs.
         behaviour: what to do about oddities.
+        given: options, by name, that win over the model's contract even at their default.
         observers: called with every event of ``tilewise.events``.
 
     Raises:
@@ -74,7 +76,15 @@ def run(
         stamp = read_stamp(place.resolve(str(out)))
         cut = recorded_cut(cut, stamp.record if stamp is not None else None, known.spec)
     made = plan(
-        image, known, out, cut=cut, pixels=pixels, results=results, graph=graph, machine=machine, behaviour=behaviour
+        image,
+        known,
+        out,
+        cut=cut,
+        pixels=pixels,
+        results=results,
+        machine=machine,
+        behaviour=behaviour,
+        given=given,
     )
     return execute(made, known, observers)
 

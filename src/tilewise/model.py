@@ -14,7 +14,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tilewise.cache import cache_folder
 from tilewise.child import ask
+from tilewise.descriptions.agree import check_agrees, check_letters, disagree
+from tilewise.descriptions.contract import SILENT, merge
+from tilewise.descriptions.table import find_model, read_within
 from tilewise.errors import ModelError
 from tilewise.settings import Graph
 from tilewise.spec import Certificate, ModelSpec, Port, Tensor
@@ -22,6 +26,8 @@ from tilewise.versions import Versions, versions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from tilewise.descriptions.contract import Contract
 
 __all__ = ["Certificate", "Model", "ModelSpec", "Port", "Tensor", "prepare"]
 
@@ -35,10 +41,10 @@ PIECE = 1 << 22
 
 @dataclass(frozen=True)
 class Model:
-    """A model file, with what the file does not tell."""
+    """A model, with what it does not tell of itself."""
 
     path: str | Path
-    """The file."""
+    """The ONNX file, or a bioimage.io description of one: its YAML file, or a folder or zip archive with it."""
     graph: Graph = UNTOLD
     """Layouts, names and constants, where the graph does not tell them."""
 
@@ -49,11 +55,45 @@ class Model:
         Raises:
             ModelError: it cannot be read, is not understood, or does not end in time.
         """
-        return _entry(self.path, self.graph)[0]
+        weights, said = self._described
+        if said is SILENT:
+            return _entry(weights, self.graph)[0]
+        if self.graph.layout is None:
+            check_letters(said)
+        try:
+            found = _entry(weights, self._told)[0]
+        except ModelError as error:
+            own = _entry(weights, self.graph)[0]
+            raise disagree(said, own) if own.layout != said.layout else error from error
+        check_agrees(said, found, overruled=self.graph.output_layout is not None)
+        place = Path(os.path.abspath(self.path))  # noqa: PTH100
+        return replace(found, path=str(place), name=place.stem)
+
+    @cached_property
+    def contract(self) -> Contract:
+        """What the model says of itself: its description first, then its metadata.
+
+        Raises:
+            ModelError: it cannot be read, or says what cannot be.
+        """
+        if self.graph.contract == "ignore":
+            return SILENT
+        return merge(self._described[1], read_within(dict(self.spec.metadata)))
+
+    @cached_property
+    def _described(self) -> tuple[Path, Contract]:
+        """The ONNX file, and what a description beside it says."""
+        weights, said = find_model(self.path)
+        return weights, SILENT if self.graph.contract == "ignore" else said
+
+    @cached_property
+    def _told(self) -> Graph:
+        """The graph's settings with the description's axes."""
+        return replace(self.graph, layout=self.graph.layout or self._described[1].layout)
 
     def prepared(self) -> bytes:
         """The graph that workers run: pruned to its output, freed where proven, with constants in it."""
-        return prepare(self.path, self.spec, graph=self.graph)
+        return prepare(self._described[0], self.spec, graph=self._told)
 
     def inspect(self) -> dict[str, Any]:
         """What ``tilewise inspect --json`` prints."""
@@ -128,14 +168,6 @@ def _digest(files: Sequence[Path]) -> str:
             while piece := stream.read(PIECE):
                 found.update(piece)
     return found.hexdigest()
-
-
-def cache_folder() -> Path:
-    """Where inspections are kept."""
-    if place := os.environ.get("TILEWISE_CACHE"):
-        return Path(place)
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "tilewise"
 
 
 def _key(digest: str, stamp: Versions, graph: Graph) -> str:

@@ -7,13 +7,14 @@ neither on tiles nor on how an array lies in memory.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tilewise.errors import ModelError, SettingError
 from tilewise.stats import Statistics, statistics_of
+from tilewise.steps import take
 
 if TYPE_CHECKING:
     from tilewise.settings import Normalization
@@ -42,12 +43,15 @@ def check_types(pixel_dtype: np.dtype | str, model_dtype: np.dtype | str, normal
     """Refuse what cannot be turned into the model's type without loss that nobody asked for.
 
     A model of floats takes any pixels, rounded to its type. A model of integers takes only pixels whose every
-    value it can hold, as they are.
+    value it can hold, as they are, or what a description's last step has cut to its type.
     """
     pixel, model = np.dtype(pixel_dtype), np.dtype(model_dtype)
     if model.kind == "f":
         return
-    if normalization.kind != "none":
+    cast = normalization.after[-1].dtype if normalization.after else ""
+    if cast and np.can_cast(np.dtype(cast), model, "safe"):
+        return
+    if not normalization.identity:
         raise SettingError(
             f"--normalize {normalization.kind} for a model that takes {model}",
             "no normalization (its fractions would be lost)",
@@ -88,6 +92,11 @@ def apply(
             pixels have. Not used by none, fixed, and scope tile, which takes each tile's own.
         dtype: What the model takes.
     """
+    if normalization.after:
+        plain = replace(normalization, after=())
+        made = take(apply(pixels, plain, statistics, dtype="float64"), normalization.after)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return made.astype(dtype)
     out = np.empty(pixels.shape, dtype)
     if normalization.kind == "none":
         with np.errstate(over="ignore", invalid="ignore"):
@@ -95,6 +104,8 @@ def apply(
         return out
     if normalization.kind != "fixed" and normalization.scope == "tile":
         statistics = statistics_of(pixels, normalization)
+    if normalization.before:
+        pixels = take(pixels.astype(np.float64), normalization.before)
     for tile in range(pixels.shape[0]):
         for channel in range(pixels.shape[1]):
             line = _line(normalization, statistics, tile, channel)
@@ -114,18 +125,18 @@ def _line(normalization: Normalization, statistics: Statistics | None, tile: int
         return float(table[row, column])
 
     if normalization.kind == "standardize":
-        return Line(shift=at(statistics.mean), scale=_divisor(at(statistics.std)))
+        return Line(shift=at(statistics.mean), scale=_divisor(at(statistics.std), normalization.eps))
     if normalization.kind == "minmax":
         low, high = at(statistics.minimum), at(statistics.maximum)
         a, b = normalization.range
-        return Line(shift=low, scale=_divisor(high - low), start=a, rise=b - a)
+        return Line(shift=low, scale=_divisor(high - low, normalization.eps), start=a, rise=b - a)
     low, high = at(statistics.low), at(statistics.high)
-    return Line(shift=low, scale=_divisor(high - low), clip=normalization.clip)
+    return Line(shift=low, scale=_divisor(high - low, normalization.eps), clip=normalization.clip)
 
 
-def _divisor(scale: float) -> float:
+def _divisor(scale: float, eps: float) -> float:
     """What to divide by so that a constant image becomes 0, and NaN stays NaN."""
-    return scale if scale > 0 else math.inf
+    return scale + eps if scale > 0 else math.inf
 
 
 def _draw(pixels: np.ndarray, line: Line, out: np.ndarray) -> None:

@@ -79,6 +79,7 @@ OPTIONS = (
     Option("--std", typed.read_floats, Normalization, "std", "What fixed divides by: one number, or one a channel."),
     Option("--percentiles", typed.read_pair, Normalization, "percentiles", "What percentile maps to 0 and 1."),
     Option("--clip", typed.read_same, Normalization, "clip", "Clip percentile's result to 0..1.", bool),
+    Option("--eps", typed.read_float, Normalization, "eps", "Added to what statistics are divided by."),
     Option("--output", typed.read_same, Results, "output", "scores, labels or raw."),
     Option("--activation", typed.read_same, Results, "activation", "none, sigmoid or softmax."),
     Option("--threshold", typed.read_float, Results, "threshold", "A single-channel score at or above it is label 1."),
@@ -88,6 +89,7 @@ OPTIONS = (
     Option("--output-name", typed.read_same, Graph, "output_name", "Which of several outputs."),
     Option("--input", typed.read_inputs, Graph, "inputs", "Value of a further input: NAME=VALUE.", list[str]),
     Option("--free-size", typed.read_same, Graph, "free_size", "Free a declared fixed size.", bool),
+    Option("--contract", typed.read_same, Graph, "contract", "What the model says of itself: follow or ignore."),
     Option("--device", typed.read_same, Machine, "device", "auto, cpu, cuda or cuda:1."),
     Option(
         "--workers",
@@ -103,22 +105,6 @@ OPTIONS = (
     Option("--missing", typed.read_same, Behaviour, "missing", "Chunks that the image lacks: error, or fill."),
     Option("--overwrite", typed.read_same, Behaviour, "overwrite", "Replace an output of an earlier run.", bool),
 )
-
-STATISTICS = ("standardize", "minmax", "percentile")
-"""Normalizations that look at the pixels."""
-
-ONLY_WITH = {
-    "--scope": ("--normalize", STATISTICS),
-    "--stats": ("--normalize", STATISTICS),
-    "--range": ("--normalize", ("minmax",)),
-    "--mean": ("--normalize", ("fixed",)),
-    "--std": ("--normalize", ("fixed",)),
-    "--percentiles": ("--normalize", ("percentile",)),
-    "--clip": ("--normalize", ("percentile",)),
-    "--threshold": ("--output", ("labels",)),
-    "--dtype": ("--output", ("scores",)),
-}
-"""What would be passed over in silence unless another option has one of these values."""
 
 PANELS = {
     Cut: "Cut",
@@ -165,7 +151,7 @@ def ask(chosen: dict[Option, Any]) -> Asked:
     """Records from what was typed; what was not keeps its default.
 
     Raises:
-        SettingError: a value that cannot be read, or an option that another one leaves without effect.
+        SettingError: a value that cannot be read, or two that exclude each other.
     """
     values: dict[type, dict[str, Any]] = {}
     given = {option: text for option, text in chosen.items() if text is not None and text != []}
@@ -177,35 +163,18 @@ def ask(chosen: dict[Option, Any]) -> Asked:
 
     if Normalization in values:
         values.setdefault(Pixels, {})["normalization"] = made(Normalization)
-    asked = Asked(
+    # --level 0 is the default: only here it can be told from none
+    if {"--level", "--pixel-size"} <= {option.flag for option in given}:
+        raise SettingError("--level and --pixel-size", "one of the two", "Leave one of them out.")
+    return Asked(
         cut=made(Cut),
         pixels=made(Pixels),
         results=made(Results),
         graph=made(Graph),
         machine=made(Machine),
         behaviour=made(Behaviour),
+        given=frozenset(_name(option) for option in given),
     )
-    told: dict[str, str] = {"--normalize": asked.pixels.normalization.kind, "--output": asked.results.output}
-    flags = [option.flag for option in given]
-    for flag in flags:
-        _require_company(flag, told)
-    # --level 0 is the default: only here it can be told from none
-    if {"--level", "--pixel-size"} <= set(flags):
-        raise SettingError("--level and --pixel-size", "one of the two", "Leave one of them out.")
-    return asked
-
-
-def _require_company(flag: str, told: dict[str, str]) -> None:
-    """Refuse an option that would have no effect: whoever gives it expects one."""
-    if flag not in ONLY_WITH:
-        return
-    other, values = ONLY_WITH[flag]
-    if told[other] not in values:
-        raise SettingError(
-            f"{flag} with {other} {told[other]}",
-            f"{flag} only with {other} {' or '.join(values)}",
-            f"Add {other} {values[0]}, or leave {flag} out.",
-        )
 
 
 def _name(option: Option) -> str:

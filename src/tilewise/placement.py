@@ -73,4 +73,16 @@ def _place(made: Plan, product: Product, out: str) -> OutputSpec:
         translation=tuple(origin.get(a, 0.0) if a != "c" else 0.0 for a in axes),
         units=tuple(units.get(a) if a != "c" else None for a in axes),
         image_name=image.name,
+        names=name_classes(made.class_names, product.channels, labels=made.recipe.results.output == "labels"),
     )
+
+
+def name_classes(classes: Sequence[str], channels: int, *, labels: bool) -> tuple[str, ...]:
+    """What an output's channels, or labels from 0 on, are called; nothing if the model does not name each of them.
+
+    A model of one channel tells one class from the background, which may be named or not.
+    """
+    if channels > 1 or not classes:
+        return tuple(classes) if len(classes) == channels else ()
+    pair = ("background", *classes)[-2:]
+    return pair if labels else pair[1:]

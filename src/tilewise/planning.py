@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tilewise.block import Product, Recipe
-from tilewise.caveats import judge, leaves_declared, note, note_view
+from tilewise.caveats import judge, leaves_declared, note, note_contract, note_view
 from tilewise.crew import Crew, hire
+from tilewise.descriptions.contract import SILENT
 from tilewise.fit import check_memory, match_axes, match_batch, match_channels
 from tilewise.geometry import Axis, Blocks, Grid, Samples
 from tilewise.masking import find_mask
@@ -20,6 +21,7 @@ from tilewise.place import check_place
 from tilewise.placement import name_folders, place_outputs
 from tilewise.plans import Plan, lead_axes
 from tilewise.postprocess import check_results, has_channels, output_dtype
+from tilewise.precedence import settle
 from tilewise.sampling import gives_vectors, refuse_stride, sample
 from tilewise.session import check_device
 from tilewise.settings import Asked, Behaviour, Cut, Graph, Machine, Pixels, Results
@@ -30,6 +32,7 @@ from tilewise.tiling import Tiling, choose
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tilewise.descriptions.contract import Contract
     from tilewise.geometry import Index
     from tilewise.model import ModelSpec
     from tilewise.openers.spec import ImageSpec
@@ -53,12 +56,13 @@ def plan(
     graph: Graph = Graph(),
     machine: Machine = Machine(),
     behaviour: Behaviour = Behaviour(),
+    given: frozenset[str] = frozenset(),
 ) -> Plan:
     """Decide everything about a run; nothing is written, and no pixel is read but those of a mask.
 
     Args:
         image: a zarr array or OME-Zarr image.
-        model: an ONNX file.
+        model: an ONNX file, or a bioimage.io description of one: its YAML file, folder or zip archive.
         out: where the result would go.
         cut: tiles, halos, blocks.
         pixels: axes, level, region, mask, channels, normalization.
@@ -66,6 +70,7 @@ def plan(
         graph: what the model file does not tell.
         machine: where it runs.
         behaviour: what to do about oddities.
+        given: options, by name, that win over the model's contract even at their default.
 
     Raises:
         TilewiseError: the request cannot be met; it says what was got, what was expected and what to do.
@@ -75,14 +80,26 @@ def plan(
     facts = known.spec
     if out is not None:
         check_place(str(out), (found.path, facts.path), overwrite=behaviour.overwrite)
-    asked = Asked(cut=cut, pixels=pixels, results=results, graph=graph, machine=machine, behaviour=behaviour)
-    made = decide(found, facts, asked)
+    asked = settle(
+        Asked(
+            cut=cut,
+            pixels=pixels,
+            results=results,
+            graph=known.graph,
+            machine=machine,
+            behaviour=behaviour,
+            given=given,
+        ),
+        known.contract,
+        names=found.channel_names,
+    )
+    made = decide(found, facts, asked, known.contract)
     made = replace(made, mask=find_mask(made))
     return made if out is None else replace(made, outputs=place_outputs(made, str(out)))
 
 
-def decide(image: ImageSpec, model: ModelSpec, asked: Asked) -> Plan:
-    """Decide everything from the facts of image and model; touches no file."""
+def decide(image: ImageSpec, model: ModelSpec, asked: Asked, contract: Contract = SILENT) -> Plan:
+    """Decide everything from the facts of image and model, and what it says of itself; touches no file."""
     crew = hire(asked.machine)
     if asked.machine.scheduler is None:
         check_device(asked.machine.device)
@@ -127,7 +144,13 @@ def decide(image: ImageSpec, model: ModelSpec, asked: Asked) -> Plan:
         crew=crew,
         asked=asked,
         settings=trace(asked, _settled(image, blocks, tiling, recipe, channels, crew)),
-        notes=(*image.notes, *note_view(image, asked.pixels), *note(model, tiling, grid, asked.pixels)),
+        notes=(
+            *image.notes,
+            *note_view(image, asked.pixels),
+            *note(model, tiling, grid, asked.pixels),
+            *note_contract(contract, image, model, spatial, tiling, asked),
+        ),
+        class_names=contract.class_names or (),
     )
 
 
@@ -206,6 +229,7 @@ def _settled(
     image: ImageSpec, blocks: Blocks, tiling: Tiling, recipe: Recipe, channels: tuple[int, ...], crew: Crew
 ) -> dict[str, object]:
     """What auto came to."""
+    names, layouts = [product.name for product in recipe.products], [product.layout for product in recipe.products]
     return {
         "tile": [axis.tile for axis in tiling.axes],
         "halo": list(tiling.halo),
@@ -214,6 +238,9 @@ def _settled(
         "batch": recipe.batch,
         "channels": list(channels),
         "level": image.level,
+        "layout": recipe.layout,
+        "output_layout": layouts[0] if len(layouts) == 1 else layouts,
+        "output_name": names[0] if len(names) == 1 else names,
         "workers": max(crew.workers, 1),
         "threads": crew.threads,
         "memory": crew.memory,

@@ -63,6 +63,8 @@ class Plan:
     """What a user should know before it runs."""
     mask: TileMask | None = None
     """Which tiles are computed; None where all are."""
+    class_names: tuple[str, ...] = ()
+    """What the channels of the output stand for, if the model says it."""
 
     @property
     def grid(self) -> Grid:

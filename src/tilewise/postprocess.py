@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tilewise.errors import SettingError
+from tilewise.steps import take
 
 if TYPE_CHECKING:
     from tilewise.settings import Results
@@ -57,7 +58,7 @@ def finish(output: np.ndarray, results: Results) -> np.ndarray:
     if results.output == "raw":
         return output
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        scores = _activate(np.array(output, np.float32, order="C"), results.activation)
+        scores = take(_activate(np.array(output, np.float32, order="C"), results.activation), results.steps)
         if results.output == "scores":
             return scores.astype(results.dtype, copy=False)
         return _label(scores, results)

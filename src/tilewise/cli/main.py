@@ -14,6 +14,7 @@ import typer
 # each adds its commands, in the order of the help
 from tilewise.cli import work  # noqa: F401
 from tilewise.cli import look  # noqa: F401
+from tilewise.cli import contract  # noqa: F401
 from tilewise.cli import demo  # noqa: F401
 from tilewise.cli import doctor  # noqa: F401
 

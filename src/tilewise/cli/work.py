@@ -40,6 +40,7 @@ def run_command(
         graph=given.graph,
         machine=given.machine,
         behaviour=given.behaviour,
+        given=given.given,
         observers=(watch(verbose=verbose, quiet=quiet),),
     )
     if as_json or not quiet:
@@ -68,5 +69,6 @@ def plan_command(
         graph=given.graph,
         machine=given.machine,
         behaviour=given.behaviour,
+        given=given.given,
     )
     show(made, as_json)

@@ -9,10 +9,10 @@ import shutil
 import tempfile
 from typing import TYPE_CHECKING
 
+from tilewise.cache import cache_folder
 from tilewise.crew import cores, free_memory
 from tilewise.doctor.finding import Finding
 from tilewise.memory import show_bytes
-from tilewise.model import cache_folder
 
 if TYPE_CHECKING:
     from pathlib import Path

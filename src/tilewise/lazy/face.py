@@ -8,6 +8,7 @@ from tilewise.lazy.arrays import cut_region, describe, unwrap, wrap
 from tilewise.lazy.overlap import overlap
 from tilewise.model import Model
 from tilewise.planning import decide
+from tilewise.precedence import settle
 from tilewise.settings import Asked, Cut, Graph, Machine, Pixels, Results
 
 if TYPE_CHECKING:
@@ -28,18 +29,20 @@ def predict(
     results: Results = Results(),
     graph: Graph = Graph(),
     machine: Machine = Machine(),
+    given: frozenset[str] = frozenset(),
 ) -> Lazy | dict[str, Lazy]:
     """Run a model over a Dask array or DataArray, lazily; the same bits as ``run`` writes.
 
     Args:
         x: the image. A DataArray whose dimensions are named from t c z y x says its axes itself; an array of two
             dimensions is y x, of three z y x, others need ``pixels.axes``.
-        model: an ONNX file.
+        model: an ONNX file, or a bioimage.io description of one: its YAML file, folder or zip archive.
         cut: tiles, halos, blocks.
         pixels: axes, region, channels, normalization; there are no levels.
         results: what comes out.
         graph: what the model file does not tell.
         machine: device; the scheduler is Dask's own choice.
+        given: options, by name, that win over the model's contract even at their default.
 
     Returns:
         The same kind as ``x``, axes in the order t c z y x, in chunks of whole blocks: ``to_zarr`` writes it as it is.
@@ -51,7 +54,7 @@ def predict(
     array, axes = unwrap(x, pixels.axes)
     x, array = cut_region(x, array, axes, pixels)
     known = model if isinstance(model, Model) else Model(model, graph)
-    asked = Asked(cut=cut, pixels=pixels, results=results, graph=graph, machine=machine)
-    made = decide(describe(array, axes), known.spec, asked)
+    asked = Asked(cut=cut, pixels=pixels, results=results, graph=known.graph, machine=machine, given=given)
+    made = decide(describe(array, axes), known.spec, settle(asked, known.contract), known.contract)
     wrapped: dict[str, Lazy] = {n: wrap(result, x, made) for n, result in overlap(array, axes, made, known).items()}
     return wrapped if len(wrapped) > 1 else next(iter(wrapped.values()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,9 @@ def _limit(memory: int) -> None:
 
 def answer_request(request: dict[str, Any]) -> dict[str, Any]:
     """Inspect the model and write the graph that workers run."""
+    from tilewise.descriptions.metadata import read_metadata
+    from tilewise.descriptions.table import keep as keep_metadata
+    from tilewise.descriptions.table import read_within
     from tilewise.proof.examine import examine
     from tilewise.proof.prepared import keep
     from tilewise.proof.runner import Clock
@@ -46,9 +50,15 @@ def answer_request(request: dict[str, Any]) -> dict[str, Any]:
     graph = request["graph"]
     graph["inputs"] = tuple((str(name), float(value)) for name, value in graph["inputs"])
     clock = Clock(time.monotonic() + request["seconds"])
-    found = examine(Path(request["path"]), Graph(**graph), clock)
+    path = Path(request["path"])
+    metadata = read_metadata(path)
+    # what the model says of its own axes stands where nobody says otherwise
+    said = read_within(metadata).said() if graph["contract"] == "follow" else {}
+    told = {name: said.get(name) for name in ("layout", "output_layout", "output_name") if graph[name] is None}
+    found = examine(path, Graph(**{**graph, **told}), clock)
     digest = keep(found.prepared, Path(request["prepared"]))
-    return {"spec": found.spec.to_json(), "external": list(found.external), "prepared": digest}
+    spec = replace(found.spec, metadata=keep_metadata(metadata))
+    return {"spec": spec.to_json(), "external": list(found.external), "prepared": digest}
 
 
 if __name__ == "__main__":

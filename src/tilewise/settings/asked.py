@@ -28,3 +28,7 @@ class Asked:
     """Where it runs."""
     behaviour: Behaviour = Behaviour()
     """What happens when something is odd."""
+    given: frozenset[str] = frozenset()
+    """Options (such as activation) that were named: they win over a model's contract even at their default."""
+    origins: tuple[tuple[str, str], ...] = ()
+    """Where each option's value came from, once flags and contract have been brought together."""

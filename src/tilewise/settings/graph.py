@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+from tilewise.settings.choice import check_choice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,3 +24,8 @@ class Graph:
     """Free a declared fixed size even where the asked tile does not need it."""
     freeze_norms: str = "none"
     """Statistics of the whole image that a network takes itself: none, exact, sample, or the file of an earlier run."""
+    contract: Literal["follow", "ignore"] = "follow"
+    """What the model says of itself, in its metadata or a description beside it: followed, or passed over."""
+
+    def __post_init__(self) -> None:
+        check_choice("--contract", self.contract, ("follow", "ignore"))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from tilewise.errors import SettingError
 from tilewise.settings.choice import check_choice
+
+if TYPE_CHECKING:
+    from tilewise.steps import Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +32,12 @@ class Normalization:
     """The two percentiles that become 0 and 1."""
     clip: bool = False
     """Clip percentile's result to 0..1."""
+    eps: float = 0.0
+    """Added to what standardize, minmax and percentile divide by."""
+    before: tuple[Step, ...] = ()
+    """Pointwise steps before it, from a description; statistics are of what they give."""
+    after: tuple[Step, ...] = ()
+    """Pointwise steps after it, from a description."""
 
     def __post_init__(self) -> None:
         check_choice("--normalize", self.kind, ("none", "standardize", "minmax", "fixed", "percentile"))
@@ -43,6 +52,15 @@ class Normalization:
             raise SettingError(
                 f"--range {self.range[0]},{self.range[1]}", "two rising numbers", "For example --range 0,1"
             )
+        # written so that what is not a number is refused too
+        if not all(s > 0 for s in self.std):
+            given = ",".join(f"{s:g}" for s in self.std)
+            raise SettingError(f"--std {given}", "numbers above 0", "Give the standard deviations of training.")
+        if not 0 <= self.eps < float("inf"):
+            raise SettingError(f"--eps {self.eps:g}", "0 or a small number above it", "For example --eps 1e-6")
+
+    def check_whole(self) -> None:
+        """Refuse what only a model's contract could have completed, and has not."""
         if self.kind == "fixed" and not (self.mean and self.std):
             raise SettingError(
                 "--normalize fixed without its numbers", "--mean and --std", "For example --mean 127.5 --std 127.5"
@@ -53,10 +71,11 @@ class Normalization:
                 "them only with --normalize fixed",
                 "Add --normalize fixed, or leave them out.",
             )
-        # written so that what is not a number is refused too
-        if not all(s > 0 for s in self.std):
-            given = ",".join(f"{s:g}" for s in self.std)
-            raise SettingError(f"--std {given}", "numbers above 0", "Give the standard deviations of training.")
+
+    @property
+    def identity(self) -> bool:
+        """True if pixels go in as they are."""
+        return self.kind == "none" and not self.before and not self.after
 
     @property
     def needs_statistics(self) -> bool:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from tilewise.errors import SettingError
 from tilewise.settings.choice import check_choice
+
+if TYPE_CHECKING:
+    from tilewise.steps import Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +24,8 @@ class Results:
     """A single-channel score at or above it is label 1."""
     dtype: Literal["float32", "float16"] = "float32"
     """Type of the scores."""
+    steps: tuple[Step, ...] = ()
+    """Pointwise steps after the activation, from a description; not for raw."""
 
     def __post_init__(self) -> None:
         check_choice("--output", self.output, ("scores", "labels", "raw"))

@@ -80,6 +80,8 @@ class ModelSpec:
     the fields above, but that multiple, before, after, verdict and reason above hold for all of them together."""
     left_out: tuple[tuple[str, str], ...] = ()
     """Outputs that are not written, as (name, why)."""
+    metadata: tuple[tuple[str, str], ...] = ()
+    """What the file says of itself, as (key, text): only what one of the descriptions reads."""
 
     @property
     def written(self) -> tuple[Port, ...]:
@@ -188,6 +190,7 @@ def _spec(found: dict[str, Any]) -> ModelSpec:
     made["certificate"] = Certificate(**_tupled(found["certificate"]))
     made["ports"] = tuple(_port(port) for port in found["ports"])
     made["left_out"] = tuple((str(name), str(why)) for name, why in found["left_out"])
+    made["metadata"] = tuple((str(key), str(text)) for key, text in found["metadata"])
     return ModelSpec(**made)
 
 

@@ -29,6 +29,7 @@ from tilewise.stats.histogram import (
 from tilewise.stats.moments import Moments, moments_of_counts, moments_of_floats, moments_of_integers
 from tilewise.stats.percentiles import Search, searches_for, values_at
 from tilewise.stats.statistics import Statistics
+from tilewise.steps import Step, take
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,6 +56,8 @@ class Request:
     """Statistics for each channel by itself."""
     percentiles: tuple[float, float] | None = None
     """The two percentiles, if they are wanted."""
+    before: tuple[Step, ...] = ()
+    """What pixels go through before they are looked at; the type is float64 then."""
 
     def __post_init__(self) -> None:
         dtype = np.dtype(self.dtype)
@@ -98,7 +101,8 @@ class Partial:
 def request_for(normalization: Normalization, dtype: np.dtype | str) -> Request:
     """What a normalization needs to know of pixels of this type. Scope tile takes each tile as a slice."""
     return Request(
-        dtype=np.dtype(dtype).newbyteorder("=").name,
+        dtype="float64" if normalization.before else np.dtype(dtype).newbyteorder("=").name,
+        before=normalization.before,
         per_slice=normalization.scope != "image",
         per_channel=normalization.stats == "channel",
         percentiles=normalization.percentiles if normalization.kind == "percentile" else None,
@@ -122,7 +126,7 @@ def accumulate(
         x_origin: Absolute x of the first pixel. Blocks must meet at multiples of 256 along x.
         slices: Number of each slice within the image; by default 0, 1, ...
     """
-    pixels = np.asarray(pixels, np.dtype(request.dtype))
+    pixels = take(np.asarray(pixels, np.dtype(request.dtype)), request.before)
     partial = Partial()
     for s, number in enumerate(range(pixels.shape[0]) if slices is None else slices):
         for c in range(pixels.shape[1]):

@@ -1,0 +1,1 @@
+"""What models say of themselves: descriptions beside them and within them, a file a format."""
