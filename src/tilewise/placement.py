@@ -84,5 +84,5 @@ def name_classes(classes: Sequence[str], channels: int, *, labels: bool) -> tupl
     """
     if channels > 1 or not classes:
         return tuple(classes) if len(classes) == channels else ()
-    pair = ("background", *classes)[-2:]
+    pair = ("background", *classes)[-2:] if len(classes) <= 2 else ()
     return pair if labels else pair[1:]
