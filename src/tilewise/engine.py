@@ -82,6 +82,7 @@ def run(
         cut=cut,
         pixels=pixels,
         results=results,
+        graph=graph,
         machine=machine,
         behaviour=behaviour,
         given=given,

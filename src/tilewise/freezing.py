@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from tilewise import stats
 from tilewise.block import process, show
+from tilewise.cache import cache_folder
 from tilewise.child import call
 from tilewise.errors import ModelError, SettingError, StoppedError, explain
 from tilewise.events import Advanced, Ended, Started, tell
 from tilewise.geometry import source_box
-from tilewise.model import Model, cache_folder
+from tilewise.model import Model
 from tilewise.norms import Norms, Row
 from tilewise.planning import decide
 from tilewise.plugin import hand_out, take_back

@@ -85,7 +85,7 @@ def plan(
             cut=cut,
             pixels=pixels,
             results=results,
-            graph=known.graph,
+            graph=known.graph if graph == Graph() else graph,
             machine=machine,
             behaviour=behaviour,
             given=given,

@@ -54,7 +54,14 @@ def predict(
     array, axes = unwrap(x, pixels.axes)
     x, array = cut_region(x, array, axes, pixels)
     known = model if isinstance(model, Model) else Model(model, graph)
-    asked = Asked(cut=cut, pixels=pixels, results=results, graph=known.graph, machine=machine, given=given)
+    asked = Asked(
+        cut=cut,
+        pixels=pixels,
+        results=results,
+        graph=known.graph if graph == Graph() else graph,
+        machine=machine,
+        given=given,
+    )
     made = decide(describe(array, axes), known.spec, settle(asked, known.contract), known.contract)
     wrapped: dict[str, Lazy] = {n: wrap(result, x, made) for n, result in overlap(array, axes, made, known).items()}
     return wrapped if len(wrapped) > 1 else next(iter(wrapped.values()))
