@@ -91,9 +91,9 @@ def _check_grid(choices: Sequence[Choice]) -> None:
 
 
 def _shapeless(explored: Explored, name: str) -> str:
-    shape = list(explored.walk.trace.shapes.get(name, ()))
     lost = explored.walk.lost.get(name)
-    return f"a list or table of shape {shape} for an image of {list(explored.sizes)}{f', by {lost}' if lost else ''}"
+    cause = f", made by {lost.node}" if lost else ""
+    return f"a list or table of shape {list(explored.walk.trace.shapes.get(name, ()))}{cause}"
 
 
 def _image(explored: Explored, name: str, asked: str | None) -> Choice | None:
@@ -154,6 +154,8 @@ def _guess(explored: Explored, name: str, asked: str | None) -> Choice | None:
             continue
         if asked is None and layout[0] != "N" and "N" in explored.layout and shape[0] == explored.batch:
             # a batch of vectors is no map of one row
+            continue
+        if all(shape[layout.index(letter)] <= 1 for letter in letters):
             continue
         steps = [Fraction(sizes[i], shape[layout.index(letter)] or 1) for i, letter in enumerate(letters)]
         if all(min(step.numerator, step.denominator) == 1 and max(step, 1 / step) <= COARSEST for step in steps):

@@ -83,8 +83,20 @@ def _select(
     model: ModelProto, image: Port, names: list[str], settings: Graph, clock: Clock
 ) -> tuple[Explored, Selection]:
     """Explore, choose, and cut the graph down to the outputs that are used."""
-    explored = explore(model, image, layouts(image, settings.layout), clock)
-    selection = choose(explored, names, settings.output_layout)
+    tried = layouts(image, settings.layout, volume=splice.slides_over(model) == 3)
+    explored = explore(model, image, tried, clock)
+    size = declared_size(image, explored.layout)
+    fixable = explored.freed and size is not None
+    try:
+        selection = choose(explored, names, settings.output_layout)
+    except ModelError:
+        if not fixable:
+            raise
+        selection = None
+    if selection is None or (fixable and _is_position(selection, size)):
+        # at its declared size it gives a map, or one vector, which it does not at others
+        explored = explore(model, image, tried, clock, frees=False)
+        selection = choose(explored, names, settings.output_layout)
     chosen = [choice.name for choice in selection.choices]
     splice.prune(model, chosen)
     if any(reach.extra for choice in selection.choices for reach in choice.reaches):
@@ -97,6 +109,14 @@ def _select(
     return narrow(explored, chosen), selection
 
 
+def _is_position(selection: Selection, size: tuple[int, ...] | None) -> bool:
+    """True if the file's own size gives one position: a classifier, though other sizes would give a map."""
+    reaches = selection.choices[0].reaches
+    if size is None or not reaches:
+        return False
+    return all(n - reach.lead - reach.trail <= reach.step for n, reach in zip(size, reaches, strict=True))
+
+
 def _wanted(outputs: tuple[Port, ...], asked: str | None) -> list[str]:
     names = [port.name for port in outputs]
     if asked is None:
@@ -107,15 +127,19 @@ def _wanted(outputs: tuple[Port, ...], asked: str | None) -> list[str]:
 
 
 def _multiple(prepared: Prepared, explored: Explored, selection: Selection) -> tuple[int, ...]:
-    """M; 1 for vectors of a model that also runs off its grid, for nothing has to lie on it."""
-    if explored.freed and selection.choices[0].layout == "NC":
+    """M; 1 for vectors of a model of one size, or that also runs off its grid, for nothing has to lie on it."""
+    if selection.choices[0].layout == "NC":
+        if not explored.freed:
+            return (1,) * len(explored.sizes)
         odd = tuple(n + 1 for n in explored.sizes)
         try:
             prepared.runner.run(prepared.runner.noise(odd))
         except RunError:
             return explored.walk.multiple
         return (1,) * len(odd)
-    return explored.walk.multiple
+    sound = zip(explored.walk.multiple, explored.sizes, strict=True)
+    # resizing to constant sizes makes fractions that no tile could keep; no such model is local
+    return tuple(m if m <= n else 1 for m, n in sound)
 
 
 def _frees_batch(prepared: Prepared, explored: Explored, selection: Selection) -> bool:

@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from tilewise.operators import Op
 
 SIZES = {
-    2: ((96, 128), (192, 256), (168, 240), (336, 420), (320, 448)),
-    3: ((32, 48, 64), (64, 96, 128), (48, 84, 72), (96, 120, 144)),
+    2: ((96, 128), (192, 256), (168, 240), (252, 360), (336, 420), (320, 448), (225, 300)),
+    3: ((32, 48, 64), (64, 96, 128), (48, 84, 72), (36, 54, 72), (96, 120, 144)),
 }
 """Sizes to try, multiples of many numbers, each axis another."""
 OFFSETS = (12, 4, 8, 1, 2, 6)
 """Added to the second of them where none runs: some models of valid convolutions take no multiple of M."""
+LARGEST = 1 << 22
+"""Pixels of an image that is tried: no sound multiple needs more."""
 ANOTHER_LAYOUT = "another layout?"
 """In a note that tells that channels were taken for space."""
 
@@ -55,8 +57,15 @@ class Explored:
     """Those of the walk, and what the second size told."""
 
 
-def explore(model: ModelProto, image: Port, layouts: tuple[str, ...], clock: Clock) -> Explored:
+def explore(model: ModelProto, image: Port, layouts: tuple[str, ...], clock: Clock, *, frees: bool = True) -> Explored:
     """Try layouts and sizes until one run succeeds and its walk makes sense.
+
+    Args:
+        model: the graph.
+        image: its image input.
+        layouts: the likeliest first.
+        clock: seconds left.
+        frees: other sizes than a declared one may be tried.
 
     Raises:
         ModelError: nothing runs.
@@ -64,7 +73,7 @@ def explore(model: ModelProto, image: Port, layouts: tuple[str, ...], clock: Clo
     causes: list[str] = []
     doubtful: Explored | None = None
     for layout in layouts:
-        found = _explore_layout(model, image, layout, clock, causes)
+        found = _explore_layout(model, image, layout, clock, causes, frees=frees)
         if found is None:
             continue
         if not any(ANOTHER_LAYOUT in note.why for note in found.notes):
@@ -86,12 +95,14 @@ def explore(model: ModelProto, image: Port, layouts: tuple[str, ...], clock: Clo
     )
 
 
-def _explore_layout(model: ModelProto, image: Port, layout: str, clock: Clock, causes: list[str]) -> Explored | None:
+def _explore_layout(
+    model: ModelProto, image: Port, layout: str, clock: Clock, causes: list[str], *, frees: bool
+) -> Explored | None:
     size = declared_size(image, layout)
     for channels in _channels(model, image, layout):
         for batch in _batches(image, layout):
-            explorer = _open(model, image, layout, clock, channels, batch, causes, freed=True)
-            loose = _explore_free(explorer, size, causes) if explorer else None
+            loosened = _open(model, image, layout, clock, channels, batch, causes, freed=True) if frees else None
+            loose = _explore_free(loosened, size, causes) if loosened else None
             if loose is not None and (size is None or _steady(loose)):
                 return loose
             if size is not None:
@@ -160,7 +171,7 @@ def _explore_free(explorer: Explorer, size: tuple[int, ...] | None, causes: list
             causes.append(str(error))
             continue
         fitting = tuple(max(2 * m, -(-n // m) * m) for n, m in zip(sizes, first.multiple, strict=True))
-        if sizes not in SIZES[rank]:
+        if sizes not in SIZES[rank] or math.prod(fitting) > LARGEST:
             fitting = sizes
         try:
             if fitting != sizes:
@@ -182,6 +193,8 @@ def _second(explorer: Explorer, first: receptive.Walk, causes: list[str]) -> rec
     apart = 2 if len(sizes) == 2 else 0
     for odd in (1, 3, 2, 4):
         grown = tuple(n + m * (odd + apart * i) for i, (n, m) in enumerate(zip(sizes, first.multiple, strict=True)))
+        if math.prod(grown) > LARGEST:
+            break
         try:
             return explorer.walk(grown)
         except RunError as error:

@@ -105,6 +105,12 @@ def judge(explored: Explored, choice: Choice, evidence: Evidence) -> tuple[Verdi
     return _measured(evidence, [str(note) for note in rounding], space(choice.layout))
 
 
+def uncontested(explored: Explored, choice: Choice, evidence: Evidence) -> bool:
+    """True if the walk found a reach and no run was there to contradict it: a halo to start from, if no proof."""
+    clean = all(note.kind == "rounding" for note in explored.notes)
+    return clean and not choice.guessed and not evidence.failure and evidence.status.startswith("skipped")
+
+
 def _judge_vector(explored: Explored) -> tuple[Verdict, str]:
     """Every tile is a whole image to the model: only chance could make it differ."""
     chance = [note for note in explored.notes if "random" in note.why]

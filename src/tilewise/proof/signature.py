@@ -103,8 +103,14 @@ def constant_values(inputs: Sequence[Port], constants: Sequence[tuple[str, float
     }
 
 
-def layouts(image: Port, asked: str | None) -> tuple[str, ...]:
-    """Layouts to try, the likeliest first."""
+def layouts(image: Port, asked: str | None, *, volume: bool = False) -> tuple[str, ...]:
+    """Layouts to try, the likeliest first.
+
+    Args:
+        image: the input.
+        asked: what the user says.
+        volume: the graph slides over three spatial axes.
+    """
     rank = len(image.dims)
     if asked is not None:
         if (
@@ -121,6 +127,8 @@ def layouts(image: Port, asked: str | None) -> tuple[str, ...]:
         return (asked,)
     first, last = image.dims[0], image.dims[-1]
     small_last = isinstance(last, int) and last <= CHANNELS
+    if volume and rank < 5:
+        return _volumes(image.dims)
     if rank == 3:
         if small_last:
             return "HWC", "CHW", "NHW"
@@ -131,6 +139,16 @@ def layouts(image: Port, asked: str | None) -> tuple[str, ...]:
     second = image.dims[1]
     small_second = isinstance(second, int) and second <= CHANNELS
     return (channels_last, channels_first) if small_last and not small_second else (channels_first, channels_last)
+
+
+def _volumes(dims: Dims) -> tuple[str, ...]:
+    """Layouts of a volume without batch or channels."""
+    if len(dims) < 4:
+        return ("DHW",)
+    first, last = dims[0], dims[-1]
+    if isinstance(last, int) and last <= CHANNELS:
+        return "DHWC", "CDHW", "NDHW"
+    return ("CDHW", "NDHW", "DHWC") if isinstance(first, int) else ("NDHW", "CDHW", "DHWC")
 
 
 def declared_size(image: Port, layout: str) -> tuple[int, ...] | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tilewise import receptive, splice
-from tilewise.proof.judge import Evidence, judge
+from tilewise.proof.judge import Evidence, judge, uncontested
 from tilewise.proof.liveness import live_bytes
 from tilewise.proof.prepared import narrow
 from tilewise.spec import Certificate, ModelSpec, Tensor, Verdict
@@ -112,8 +112,9 @@ def summarise(found: Findings) -> ModelSpec:
 
 
 def _written(explored: Explored, choice: Choice, evidence: Evidence, made: np.ndarray) -> Written:
-    verdict, reason = judge(narrow(explored, [choice.name]), choice, evidence)
-    bounded = verdict in {"exact", "exact to rounding"} or choice.layout == "NC"
+    own = narrow(explored, [choice.name])
+    verdict, reason = judge(own, choice, evidence)
+    bounded = verdict in {"exact", "exact to rounding"} or choice.layout == "NC" or uncontested(own, choice, evidence)
     rank = len(explored.sizes)
     reaches = choice.reaches or (receptive.Reach(receptive.ONE, 0, 0, 0, 0),) * rank
     return Written(

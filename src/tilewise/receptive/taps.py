@@ -73,7 +73,9 @@ def resize_taps(sampling: Sampling) -> Taps:
     """Resize, from its own definition; where the runtime's coordinates round, with an index to spare."""
     scale, half = sampling.scale, Fraction(1, 2)
     offset = Fraction(0) if sampling.coordinates == "asymmetric" else half
-    slack = 0 if _dyadic(scale) else 1
+    # nearest by a whole number never comes near a tie, so float coordinates do no harm
+    whole = sampling.mode == "nearest" and scale.denominator == 1
+    slack = 0 if whole or _dyadic(scale) else 1
     wide = sampling.antialias and scale < 1 and sampling.mode != "nearest"
     support = {"linear": 1, "cubic": 2}.get(sampling.mode, 0) / scale
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tilewise.splice.graph import bake, declare_outputs, free, image_names, numbers, operators, prune
+from tilewise.splice.graph import bake, declare_outputs, free, image_names, numbers, operators, prune, slides_over
 from tilewise.splice.linear import linearise
 from tilewise.splice.output import crop_output, flatten_output
 from tilewise.splice.tracing import TracePlan, expose
@@ -21,5 +21,6 @@ __all__ = [
     "numbers",
     "operators",
     "prune",
+    "slides_over",
     "unfold_transposed",
 ]

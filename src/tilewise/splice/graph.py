@@ -145,3 +145,16 @@ def declare_outputs(model: ModelProto) -> None:
     del model.graph.value_info[:]
     for value in model.graph.output:
         value.type.tensor_type.ClearField("shape")
+
+
+def slides_over(model: ModelProto) -> int:
+    """Spatial axes of the graph's convolutions and poolings; 0 if there are none."""
+    ranks = {tensor.name: len(tensor.dims) - 2 for tensor in model.graph.initializer}
+    ranks |= {name: len(tensor.dims) - 2 for name, tensor in constant_tensors(model.graph)}
+    for node in model.graph.node:
+        if node.op_type in {"Conv", "ConvTranspose", "ConvInteger"} and node.input[1] in ranks:
+            return ranks[node.input[1]]
+        kernel = next((a.ints for a in node.attribute if a.name == "kernel_shape"), ())
+        if kernel:
+            return len(kernel)
+    return 0
