@@ -20,6 +20,7 @@ import exactness
 import memory
 import startup
 import throughput
+import zoo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +35,7 @@ def run(size: Size, *, keep: bool) -> list[str]:
     """Names of the benchmarks that failed."""
     benchmarks: dict[str, Callable[[], bool]] = {
         "exactness": lambda: exactness.run(size, keep=keep),
+        "zoo": lambda: zoo.run(size, keep=keep),
         "startup": lambda: startup.run(size, keep=keep),
         "memory": lambda: memory.run(size, keep=keep),
         "throughput": lambda: throughput.run(size, repeat=REPEATS[size], keep=keep),

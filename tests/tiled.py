@@ -11,7 +11,6 @@ import onnxruntime as ort
 import zarr
 
 from brute import Runner, pixels
-from images import write_array
 from tilewise import Cut, Machine, Model, Results, run
 
 if TYPE_CHECKING:
@@ -57,7 +56,9 @@ def compare(specimen: Specimen, folder: Path) -> Compared:
     kind = specimen.dtype if specimen.dtype in {"int8", "int16", "uint16"} else "uint8"
     image = pixels((specimen.channels, *size), kind, 3)
     axes = "c" + "zyx"[-specimen.ndim :]
-    place = write_array(folder / "image.zarr", image, dimension_names=list(axes))
+    place = folder / "image.zarr"
+    array = zarr.create_array(place, shape=image.shape, dtype=image.dtype, chunks=image.shape, dimension_names=axes)
+    array[...] = image
     run(
         place, model, folder / "out.zarr", cut=Cut(tile=tile, halo="auto" if specimen.whole else "exact")
         if specimen.output_layout != "NC" else Cut(tile=tile),
