@@ -113,6 +113,8 @@ class Faults:
     every: int = 0
     """Each so many requests is answered with ``status``; 0 for none."""
     status: int = 503
+    late: int = 0
+    """Each so many requests is answered with ``status`` after it was done; 0 for none."""
     delay: float = 0.0
     """Seconds before each answer."""
     cut: str = ""
@@ -146,6 +148,8 @@ def serve_faults(target: str) -> Iterator[Faults]:
             reply = line.getresponse()
             body = reply.read()
             line.close()
+            if faults.late and number % faults.late == 0:
+                return self.answer(faults.status, b"no")
             kept = [pair for pair in reply.getheaders() if pair[0].lower() not in {"content-length", "connection"}]
             if self.command == "HEAD":
                 self.send_response(reply.status)

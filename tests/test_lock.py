@@ -8,10 +8,9 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from tilewise import lock as lock_module
 from tilewise import owner as owner_module
 from tilewise.errors import OutputError
-from tilewise.lock import acquire, find_owner
+from tilewise.lock import acquire, file, find_owner
 from tilewise.owner import identify
 
 RACER = """
@@ -203,10 +202,10 @@ def test_threads_of_one_process_race_too(tmp_path):
 
 
 def test_the_first_link_excludes_even_without_the_guard(tmp_path, monkeypatch):
-    monkeypatch.setattr(lock_module, "_lock_file", lambda number: None)
+    monkeypatch.setattr(file, "_lock_file", lambda number: None)
     folder = tmp_path / "tilewise"
     folder.mkdir()
-    lock_module._place(folder, identify("one"), replace=False)
+    file._place(folder, identify("one"), replace=False)
     with pytest.raises(FileExistsError):
-        lock_module._place(folder, identify("two"), replace=False)
+        file._place(folder, identify("two"), replace=False)
     assert [entry.name for entry in folder.iterdir()] == ["lock.json"]
