@@ -41,7 +41,7 @@ def ask(
         "graph": asdict(graph),
         "prepared": str(prepared),
         "seconds": seconds,
-        "memory": memory or _memory(),
+        "memory": memory or address_space(),
     }
     return call("tilewise.proof", path, request, seconds=seconds)
 
@@ -74,7 +74,8 @@ def call(module: str, path: Path, request: dict[str, Any], *, seconds: float = S
     return _answer(path, done)
 
 
-def _memory() -> int:
+def address_space() -> int:
+    """Bytes that a child may reserve: part of the machine's memory."""
     try:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError, AttributeError):

@@ -16,6 +16,7 @@ from tilewise.cli import work  # noqa: F401
 from tilewise.cli import look  # noqa: F401
 from tilewise.cli import contract  # noqa: F401
 from tilewise.cli import demo  # noqa: F401
+from tilewise.cli import convert  # noqa: F401
 from tilewise.cli import doctor  # noqa: F401
 
 # isort: on
