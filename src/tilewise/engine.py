@@ -34,13 +34,14 @@ if TYPE_CHECKING:
 
     from tilewise.events import Observer
     from tilewise.plans import Plan
+    from tilewise.source import Array
 
 FLUSH_SECONDS = 1.0
 """How often the ledger is written."""
 
 
 def run(
-    image: str | Path,
+    image: str | Path | Array,
     model: str | Path | Model,
     out: str | Path,
     *,
@@ -53,10 +54,10 @@ def run(
     given: frozenset[str] = frozenset(),
     observers: tuple[Observer, ...] = (),
 ) -> Result:
-    """Run a model over an image, zarr to zarr; the same call again resumes.
+    """Run a model over an image and write the result to zarr; the same call again resumes.
 
     Args:
-        image: a zarr array or OME-Zarr image.
+        image: the path of an image, or an array of NumPy, Dask or xarray, which workers inside this process read.
         model: an ONNX file, or a bioimage.io description of one: its YAML file, folder or zip archive.
         out: where the result goes: an OME-Zarr 0.5 image.
         cut: tiles, halos, blocks.

@@ -12,7 +12,18 @@ if TYPE_CHECKING:
     from tilewise.memory import Memory
     from tilewise.model import ModelSpec
     from tilewise.openers.spec import ImageSpec
-    from tilewise.settings import Cut, Pixels
+    from tilewise.settings import Cut, Machine, Pixels
+
+
+def check_reach(image: ImageSpec, machine: Machine, crew: Crew) -> None:
+    """Refuse workers that cannot see the image: an array lives in one process."""
+    if image.opener == "array" and (machine.scheduler is not None or crew.workers):
+        how = "--scheduler" if machine.scheduler is not None else f"--workers {crew.workers}"
+        raise SettingError(
+            f"{how} for an array in memory",
+            "workers inside this process",
+            "Leave it out, save the array as zarr, or use tilewise.predict, which lets Dask move the pixels.",
+        )
 
 
 def match_axes(image: ImageSpec, model: ModelSpec) -> str:

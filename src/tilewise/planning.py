@@ -10,7 +10,7 @@ from tilewise.block import Product, Recipe
 from tilewise.caveats import judge, leaves_declared, note, note_contract, note_view
 from tilewise.crew import Crew, hire
 from tilewise.descriptions.contract import SILENT
-from tilewise.fit import check_memory, match_axes, match_batch, match_channels
+from tilewise.fit import check_memory, check_reach, match_axes, match_batch, match_channels
 from tilewise.geometry import Axis, Blocks, Grid, Samples
 from tilewise.masking import find_mask
 from tilewise.memory import Memory, base_memory, tile_bytes, worker_memory
@@ -26,7 +26,7 @@ from tilewise.sampling import gives_vectors, refuse_stride, sample
 from tilewise.session import check_device
 from tilewise.settings import Asked, Behaviour, Cut, Graph, Machine, Pixels, Results
 from tilewise.sharding import Weights, block_bytes, choose_blocks
-from tilewise.source import open_view
+from tilewise.source import Array, open_view
 from tilewise.tiling import Tiling, choose
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ BLOCKS = 0.3
 
 
 def plan(
-    image: str | Path,
+    image: str | Path | Array,
     model: str | Path | Model,
     out: str | Path | None = None,
     *,
@@ -61,7 +61,7 @@ def plan(
     """Decide everything about a run; nothing is written, and no pixel is read but those of a mask.
 
     Args:
-        image: a zarr array or OME-Zarr image.
+        image: the path of an image, or an array of NumPy, Dask or xarray.
         model: an ONNX file, or a bioimage.io description of one: its YAML file, folder or zip archive.
         out: where the result would go.
         cut: tiles, halos, blocks.
@@ -75,7 +75,7 @@ def plan(
     Raises:
         TilewiseError: the request cannot be met; it says what was got, what was expected and what to do.
     """
-    found = open_view(str(image), pixels)
+    found = open_view(image, pixels)
     known = model if isinstance(model, Model) else Model(model, graph)
     facts = known.spec
     if out is not None:
@@ -101,6 +101,7 @@ def plan(
 def decide(image: ImageSpec, model: ModelSpec, asked: Asked, contract: Contract = SILENT) -> Plan:
     """Decide everything from the facts of image and model, and what it says of itself; touches no file."""
     crew = hire(asked.machine)
+    check_reach(image, asked.machine, crew)
     if asked.machine.scheduler is None:
         check_device(asked.machine.device)
     spatial = match_axes(image, model)

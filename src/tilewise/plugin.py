@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from distributed import WorkerPlugin
 
+from tilewise.errors import SettingError
 from tilewise.task import Job, dismiss, enlist, settle_device
 
 if TYPE_CHECKING:
@@ -31,9 +32,21 @@ class Enlist(WorkerPlugin):  # type: ignore[misc]
 
 def hand_out(client: Client, job: Job) -> Job:
     """Give the job to all workers, also to those that come later, and settle the device: one for the whole run."""
+    if job.plan.image.opener == "array":
+        _require_inside(client)
     client.register_plugin(Enlist(job), name=_name(job))
     device = client.submit(settle_device, job.run, pure=False).result()
     return job if device == job.device else renew(client, replace(job, device=device))
+
+
+def _require_inside(client: Client) -> None:
+    """Refuse workers in other processes, for an image that only this one holds."""
+    if any(not address.startswith("inproc://") for address in client.scheduler_info(n_workers=-1)["workers"]):
+        raise SettingError(
+            "an array in memory, and a Client whose workers are other processes",
+            "workers inside this process",
+            "Close the Client, save the array as zarr, or use tilewise.predict, which lets Dask move the pixels.",
+        )
 
 
 def renew(client: Client, job: Job) -> Job:

@@ -8,18 +8,27 @@ from typing import TYPE_CHECKING, Literal
 
 from tilewise.errors import ImageError, explain
 from tilewise.geometry import Box
-from tilewise.openers.level import find_level
-from tilewise.openers.plates import find_field, is_plate, list_fields
+from tilewise.openers.find import open_image, open_level, open_view
+from tilewise.openers.held import Array
+from tilewise.openers.plates import is_plate, list_fields
 from tilewise.openers.spec import MISSING, ImageSpec
 from tilewise.openers.table import OPENERS, Pixels
-from tilewise.openers.view import crop_image, first_pixel, read_view, stored_box
+from tilewise.openers.view import first_pixel, read_view, stored_box
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from tilewise import settings
-
-__all__ = ["ImageSpec", "Source", "is_plate", "list_fields", "missing_chunks", "open_image", "open_level", "open_view"]
+__all__ = [
+    "Array",
+    "ImageSpec",
+    "Source",
+    "is_plate",
+    "list_fields",
+    "missing_chunks",
+    "open_image",
+    "open_level",
+    "open_view",
+]
 
 LEAD = "tz"
 """Axes that a model may not see, in the order in which they lead a block's pixels."""
@@ -33,45 +42,6 @@ SAMPLED = 16
 
 _open: dict[tuple[str, str, str], Pixels] = {}
 _lock = threading.Lock()
-
-
-def open_image(path: str, *, axes: str | None = None, level: int = 0, field: str | None = None) -> ImageSpec:
-    """Find an image and what is known of it; no pixel is read.
-
-    Args:
-        path: an array or an OME-Zarr image, or an array inside one.
-        axes: one letter an axis from t c z y x, where the image does not say it itself.
-        level: resolution level, 0 the finest.
-        field: field of a plate, as row/column/field.
-
-    Raises:
-        ImageError: there is no such image, or it is none that a model could take.
-    """
-    path = str(path) if field is None else find_field(str(path), field)
-    opener = next((row for row in OPENERS.values() if row.recognize(path)), OPENERS["zarr"])
-    return opener.inspect(path, axes=axes, level=level)
-
-
-def open_view(path: str, pixels: settings.Pixels) -> ImageSpec:
-    """What a user asked for of an image, as an image: level or pixel size first, then the region of it.
-
-    Raises:
-        ImageError: there is no such image, level, pixel size or region.
-    """
-
-    def inspect(level: int) -> ImageSpec:
-        return open_image(path, axes=pixels.axes, level=level, field=pixels.field)
-
-    if pixels.pixel_size:
-        found = find_level(inspect, pixels.pixel_size, resample=pixels.resample)
-    else:
-        found = inspect(pixels.level)
-    return crop_image(found, pixels.region)
-
-
-def open_level(spec: ImageSpec, level: int) -> ImageSpec:
-    """Another level of a stored image."""
-    return OPENERS[spec.opener].inspect(spec.path, axes=spec.axes, level=level)
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,11 @@ class ImageSpec:
         return self.shape[self.axes.index("c")] if "c" in self.axes else 1
 
     @property
+    def address(self) -> str:
+        """What it is opened by, at whatever level: a place within a file belongs to it, a level of a group does not."""
+        return self.path if self.zarr_format else f"{self.path}/{self.array_path}".rstrip("/")
+
+    @property
     def base(self) -> ImageSpec:
         """The image as it is stored."""
         return self if self.view is None else self.view.base

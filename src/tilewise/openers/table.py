@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, cast
 
 from tilewise.openers import hdf5 as hdf5_opener
+from tilewise.openers import held as held_opener
 from tilewise.openers import nifti as nifti_opener
 from tilewise.openers import npy as npy_opener
 from tilewise.openers import slide as slide_opener
@@ -47,6 +48,7 @@ class Opener(Protocol):
 
 
 OPENERS: dict[str, Opener] = {
+    "array": cast(Opener, held_opener),
     "openslide": cast(Opener, slide_opener),
     "tiff": cast(Opener, tiff_opener),
     "nifti": cast(Opener, nifti_opener),
