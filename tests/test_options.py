@@ -17,7 +17,8 @@ from tilewise.settings import Behaviour, Cut, Graph, Machine, Normalization, Pix
 
 FLAGS = """
 --tile --halo --overlap --blend --block --batch --pad --axes --level --field --channels --normalize --scope --stats
---range --mean --std --percentiles --clip --output --activation --threshold --dtype --layout --output-layout
+--range --mean --std --percentiles --clip --output --activation --threshold --dtype --score-range
+--ome-zarr --levels --downsample --labels-into --name --layout --output-layout
 --output-name --input --free-size --contract --eps --device
 --workers --threads --memory --scheduler --nan --missing --overwrite
 """
@@ -75,6 +76,10 @@ def test_every_field_of_every_record_has_an_option():
         ("--output", "labels", "results", "labels"),
         ("--activation", "softmax", "results", "softmax"),
         ("--dtype", "float16", "results", "float16"),
+        ("--ome-zarr", "0.4", "results", "0.4"),
+        ("--levels", "auto", "results", "auto"),
+        ("--levels", "3", "results", 3),
+        ("--downsample", "nearest", "results", "nearest"),
         ("--layout", "NHWC", "graph", "NHWC"),
         ("--output-name", "mask", "graph", "mask"),
         ("--free-size", True, "graph", True),
@@ -120,6 +125,7 @@ def test_an_option_without_effect_is_refused_and_its_company_named(flag):
     text = {
         "--range": "0,2", "--mean": "1", "--std": "1", "--percentiles": "2,98", "--clip": True, "--threshold": "0.4",
         "--stats": "all", "--scope": "slice", "--dtype": "float16", "--eps": "1e-6",
+        "--score-range": "0,2",
     }[flag]  # fmt: skip
     other, values = ONLY_WITH[flag]
     lone = {"--output": "labels"} if values == ("scores",) else {}

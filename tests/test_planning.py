@@ -28,7 +28,8 @@ def test_a_plan_says_what_the_contract_names():
     assert made["settings"]["tile"]["from"] == "auto"
     assert made["settings"]["normalize"] == {"value": "none", "from": "default"}
     assert made["settings"]["memory"] == {"value": 4 * GB, "from": "flag"}
-    assert made["bytes_written"] == 5000 * 6000 * 4
+    assert made["levels"] == [5]
+    assert made["bytes_written"] == 4 * sum(-(-5000 // f) * -(-6000 // f) for f in (1, 2, 4, 8, 16))
 
 
 def test_lists_are_in_spatial_order():

@@ -8,11 +8,11 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from tilewise import place, sink, spot, stats, task
+from tilewise import levels, place, sink, spot, stats
+from tilewise.account import Account
 from tilewise.cluster import connect, dashboard
 from tilewise.columns import store_mask
-from tilewise.errors import explain
-from tilewise.events import Advanced, Ended, Noted, Started, tell
+from tilewise.events import Ended, Noted, Started, tell
 from tilewise.ledger import Ledger
 from tilewise.lock import acquire, refuse_held
 from tilewise.masking import describe_mask
@@ -24,10 +24,11 @@ from tilewise.result import Result, Tally, result_of
 from tilewise.resume import record_of, recorded_cut
 from tilewise.settings import Behaviour, Cut, Graph, Machine, Pixels, Results
 from tilewise.surveying import survey
-from tilewise.task import Job, Outcome
+from tilewise.task import Job
 from tilewise.wave import drive
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from distributed import Client
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
     from tilewise.events import Observer
     from tilewise.plans import Plan
     from tilewise.source import Array
-
-FLUSH_SECONDS = 1.0
-"""How often the ledger is written."""
 
 
 def run(
@@ -126,7 +124,7 @@ def execute_on(
             # not before: a refusal is one line
             for note in notes:
                 tell(observers, Noted(note))
-            return _Run(job, client, observers).go(Ledger.create(out, made.blocks.total, record))
+            return _Run(job, client, observers).go(Ledger.create(out, made.blocks.total, record), record)
     finally:
         take_back(client, job)
 
@@ -150,13 +148,18 @@ class _Run:
     observers: tuple[Observer, ...]
     started: float = field(default_factory=time.monotonic)
 
-    def go(self, book: Ledger) -> Result:
+    def go(self, book: Ledger, record: Mapping[str, Any]) -> Result:
         self._leave_out(book)
-        counts = book.counts()
-        if counts.done + counts.skipped < book.blocks:
-            self._survey(book.path)
-            self._measure_error()
-            self._predict(book)
+        account = Account.open(book, self.job.plan, record, self.observers, self.started)
+        if not account.finished:
+            counts = book.counts()
+            if counts.done + counts.skipped < book.blocks:
+                self._survey(book.path)
+                self._measure_error()
+            self._predict(account)
+        if account.finished:
+            for spec in self.job.plan.outputs:
+                sink.finish(spec)
         return result_of(book)
 
     def _leave_out(self, book: Ledger) -> None:
@@ -196,40 +199,19 @@ class _Run:
             text = f"largest error of the {made.recipe.results.output} by the smaller halo, on {len(errors)} tiles"
             tell(self.observers, Noted(f"{text}: {max(errors):.2g}"))
 
-    def _predict(self, book: Ledger) -> None:
-        made = self.job.plan
-        tally = Tally.load(book.path)
+    def _predict(self, account: Account) -> None:
+        made, book = self.job.plan, account.book
         counts = book.counts()
         ready = counts.done + counts.skipped
         tell(self.observers, Started("blocks", made.blocks.total, ready, made.image_pixels // made.blocks.total))
-        begin = flushed = time.monotonic()
-        wave = drive(self.client, task.predict_block, "predict", book.pending(), (self.job.run,))
+        begin = time.monotonic()
+        wave = drive(self.client, levels.work, account.name, account, (self.job.run,))
         try:
             for landed in wave:
-                self._mark(book, tally, landed)
-                if time.monotonic() - flushed > FLUSH_SECONDS:
-                    book.flush()
-                    tally.save(time.monotonic() - self.started)
-                    flushed = time.monotonic()
+                account.enter(landed)
         finally:
             wave.close()
-            book.flush()
-            tally.save(time.monotonic() - self.started)
+            account.flush()
         # a worker that was killed may have left a file half written
         place.sweep(book.path)
         tell(self.observers, Ended("blocks", time.monotonic() - begin))
-
-    def _mark(self, book: Ledger, tally: Tally, landed: Any) -> None:
-        if landed.error is not None:
-            book.mark(landed.number, "failed", executions=landed.attempts, cause=explain(landed.error))
-            detail = f"block {landed.number} failed: {explain(landed.error)}"
-        else:
-            outcome: Outcome = landed.result
-            seconds = sum(outcome.seconds.values())
-            book.mark(
-                landed.number, "done", seconds=seconds, executions=landed.attempts, nan=outcome.nan, inf=outcome.inf
-            )
-            tally.add(outcome)
-            detail = f"block {landed.number} on {outcome.provider} at {outcome.worker} in {seconds:.2f} s"
-        counts = book.counts()
-        tell(self.observers, Advanced("blocks", counts.done + counts.skipped, counts.failed, detail))

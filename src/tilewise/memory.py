@@ -10,6 +10,9 @@ BASE = 360_000_000
 ACTIVATION_SLACK = 1.5
 """onnxruntime's own copies (blocked layouts, im2col) beside the live tensors of the graph."""
 
+SHRINK = 5
+"""Shards at once while one of a coarser level is made: encoded, decoded, padded, as sums, and the result."""
+
 
 @dataclass(frozen=True, slots=True)
 class Memory:
@@ -23,13 +26,15 @@ class Memory:
     """One batch of tiles within the model."""
     write: int
     """One block's result, and its encoded form."""
+    shrink: int
+    """One shard of a coarser level while it is made: instead of a block, never beside one."""
     threads: int
     """Blocks at once."""
 
     @property
     def total(self) -> int:
         """The bound that ``plan`` prints."""
-        return self.base + self.threads * (self.read + self.tiles + self.write)
+        return self.base + self.threads * max(self.read + self.tiles + self.write, self.shrink)
 
 
 def tile_bytes(*, pixels: int, batch: int, in_channels: int, out_channels: float, activation_bytes: float) -> int:
@@ -54,8 +59,14 @@ def worker_memory(*, weights: int, read_bytes: int, held: int = 0, tile: int, wr
         write_bytes: bytes of a block's result.
         threads: blocks at once.
     """
-    read = 2 * read_bytes + held
-    return Memory(base=base_memory(weights), read=read, tiles=tile, write=2 * write_bytes, threads=threads)
+    return Memory(
+        base=base_memory(weights),
+        read=2 * read_bytes + held,
+        tiles=tile,
+        write=2 * write_bytes,
+        shrink=SHRINK * write_bytes,
+        threads=threads,
+    )
 
 
 def show_bytes(count: float) -> str:

@@ -6,7 +6,11 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from tilewise.errors import SettingError
 from tilewise.geometry import Samples
+from tilewise.postprocess import score_range
 from tilewise.sink import OutputSpec
 from tilewise.store import absolute
 
@@ -14,7 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tilewise.block import Product
+    from tilewise.geometry import Index
+    from tilewise.ngff import Version
     from tilewise.plans import Plan
+    from tilewise.pyramid import Method
+
+SIDES = {2: 512, 3: 128}
+"""Pixels a side that a chunk of zarr 2 stays below, if a core does."""
 
 RESERVED = {"tilewise", "zarr.json", "labels"}
 """Names below an output that mean something else."""
@@ -55,25 +65,64 @@ def _place(made: Plan, product: Product, out: str) -> OutputSpec:
     for letter, axis in zip(made.spatial, product.grid.axes[made.lead :], strict=True):
         origin[letter] = origin[letter] + float(axis.origin) * scale[letter]
         scale[letter] = scale[letter] / float(axis.scale)
+    pyramid, results, version = made.pyramid_of(product), made.recipe.results, choose_version(made)
     shard = replace(made.blocks, grid=product.grid).placed_shape
     # a core of one pixel is no chunk
     core = tuple(
         n if isinstance(axis, Samples) else axis.scaled(axis.step)
         for n, axis in zip(shard, product.grid.axes, strict=True)
     )
+    chunk = made.placed_shape(core, product.channels)
+    if version == "0.4":
+        chunk = _gather(chunk, pyramid.shard, SIDES[len(made.spatial)])
+    bounds = score_range(results) if results.output == "scores" else None
+    kind = np.dtype(product.dtype).kind
+    scaled = results.output == "scores" and kind == "u"
+    method: Method = "mode" if results.output == "labels" or (kind in "biu" and not scaled) else "mean"
     return OutputSpec(
         path=absolute(out),
         name=product.folder,
         axes=axes,
-        shape=made.placed_shape(product.grid.placed_shape, product.channels),
+        shape=pyramid.shape,
         dtype=product.dtype,
-        chunk=made.placed_shape(core, product.channels),
-        shard=made.placed_shape(shard, product.channels),
+        chunk=chunk,
+        shard=pyramid.shard,
         scale=tuple(scale.get(a, 1.0) for a in axes),
         translation=tuple(origin.get(a, 0.0) if a != "c" else 0.0 for a in axes),
         units=tuple(units.get(a) if a != "c" else None for a in axes),
-        image_name=image.name,
+        image_name=results.name or image.name,
         names=name_classes(made.class_names, product.channels, labels=made.recipe.results.output == "labels"),
+        version=version,
+        steps=pyramid.steps,
+        method=method if results.downsample == "auto" else results.downsample,
+        values=max(product.channels, 2) if results.output == "labels" else None,
+        window=(0.0, 255.0) if scaled else bounds,
+        real=bounds if scaled else None,
+        source="../../" if results.labels_into else None,
+    )
+
+
+def choose_version(made: Plan) -> Version:
+    """Version of OME-Zarr that is written: what was asked for, else that of an image that labels go into, else 0.5."""
+    results, found = made.recipe.results, made.image.base
+    own: Version = "0.4" if found.zarr_format == 2 else "0.5"
+    if results.labels_into and results.ome_zarr not in {"auto", own}:
+        raise SettingError(
+            f"--ome-zarr {results.ome_zarr} for labels of an image of OME-Zarr {own}",
+            "the image's own version",
+            "Leave --ome-zarr out.",
+        )
+    if results.ome_zarr != "auto":
+        return results.ome_zarr
+    return own if results.labels_into else "0.5"
+
+
+def _gather(core: Index, block: Index, side: int) -> Index:
+    """A chunk of as many cores as divide a block and stay below a side: small cores would be very many files."""
+    parts = (max(1, side // c) for c in core)
+    return tuple(
+        c * next(k for k in range(min(most, b // c), 0, -1) if b // c % k == 0)
+        for c, b, most in zip(core, block, parts, strict=True)
     )
 
 

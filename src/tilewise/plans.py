@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tilewise.memory import Memory, show_bytes
 from tilewise.postprocess import has_channels
+from tilewise.pyramid import Pyramid, choose_steps
 from tilewise.sharding import decoded_pixels
 
 if TYPE_CHECKING:
@@ -155,9 +156,20 @@ class Plan:
         return sum(self.bytes_of(product) for product in self.recipe.products)
 
     def bytes_of(self, product: Product) -> int:
-        """One of the results, before compression."""
-        channels = product.channels if has_channels(self.recipe.results) else 1
-        return math.prod(product.grid.placed_shape) * channels * _itemsize(product.dtype)
+        """One of the results with its coarser levels, before compression."""
+        return self.pyramid_of(product).pixels * _itemsize(product.dtype)
+
+    def pyramid_of(self, product: Product) -> Pyramid:
+        """The levels of a result."""
+        shard = self.placed_shape(replace(self.blocks, grid=product.grid).placed_shape, product.channels)
+        sizes = dict(zip(self.image.axes, self.image.scale, strict=True))
+        for letter, axis in zip(self.spatial, product.grid.axes[self.lead :], strict=True):
+            sizes[letter] /= float(axis.scale)
+        asked, shape = self.recipe.results, self.shape_of(product)
+        # labels have as many levels as the image that they lie in
+        levels = self.image.levels if asked.labels_into and asked.levels == "auto" else asked.levels
+        scale, space = zip(*((sizes.get(a, 1.0), a in self.spatial) for a in self.output_axes), strict=True)
+        return Pyramid(shape, shard, choose_steps(shape, scale, space=space, levels=levels))
 
     def to_json(self) -> dict[str, Any]:
         """What ``tilewise plan --json`` prints; lists are in spatial order (z, y, x)."""
@@ -170,6 +182,7 @@ class Plan:
             "tiles_skipped": self.tiles_skipped,
             "blocks_skipped": self.blocks_skipped,
             "block": list(self.blocks.shape[self.lead :]),
+            "levels": [self.pyramid_of(product).levels for product in self.recipe.products],
             "redundancy": round(self.grid.redundancy, 4),
             "bytes_read": int(self.read_amplification * self.image_bytes),
             "bytes_written": self.bytes_written,
@@ -212,7 +225,8 @@ class Plan:
         return self.placed_shape(product.grid.placed_shape, product.channels)
 
     def _types(self) -> str:
-        return ", ".join(dict.fromkeys(product.dtype for product in self.recipe.products))
+        told = [(p.dtype, self.pyramid_of(p).levels) for p in self.recipe.products]
+        return ", ".join(dict.fromkeys(f"{name} in {n} levels" if n > 1 else name for name, n in told))
 
     def _told(self, product: Product) -> dict[str, Any]:
         return {

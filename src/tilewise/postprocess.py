@@ -29,11 +29,32 @@ def check_results(results: Results, out_channels: int, name: str | None = None) 
         )
     if results.output == "labels" and out_channels > 1 << 16:
         raise SettingError(f"--output labels with {out_channels} channels", "at most 65536", "Use --output scores.")
+    if results.score_range is not None and results.dtype != "uint8":
+        raise SettingError(
+            f"--score-range with --dtype {results.dtype}", "--dtype uint8, which it scales", "Add --dtype uint8."
+        )
+    if results.output == "labels" and results.downsample == "mean":
+        raise SettingError(
+            "--downsample mean of labels", "mode or nearest (a mean of labels is none)", "Leave --downsample out."
+        )
+    if results.output == "scores" and results.dtype == "uint8" and score_range(results) is None:
+        raise SettingError(
+            "--dtype uint8 of scores without bounds",
+            "an --activation (0 to 1), or a --score-range",
+            "Add --score-range LOW,HIGH, or use float16.",
+        )
 
 
 def has_channels(results: Results) -> bool:
     """True if what is written has a channel axis."""
     return results.output != "labels"
+
+
+def score_range(results: Results) -> tuple[float, float] | None:
+    """Least and largest score, as far as they are known."""
+    if results.score_range is not None:
+        return results.score_range
+    return None if results.activation == "none" or results.steps else (0.0, 1.0)
 
 
 def output_dtype(results: Results, out_channels: int, model_dtype: np.dtype | str) -> np.dtype:
@@ -59,6 +80,8 @@ def finish(output: np.ndarray, results: Results) -> np.ndarray:
         return output
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         scores = take(_activate(np.array(output, np.float32, order="C"), results.activation), results.steps)
+        if results.output == "scores" and results.dtype == "uint8":
+            return _quantize(scores, score_range(results) or (0.0, 1.0))
         if results.output == "scores":
             return scores.astype(results.dtype, copy=False)
         return _label(scores, results)
@@ -71,6 +94,17 @@ def _activate(scores: np.ndarray, activation: str) -> np.ndarray:
     if activation == "softmax":
         return _softmax(scores)
     return scores
+
+
+def _quantize(scores: np.ndarray, bounds: tuple[float, float]) -> np.ndarray:
+    """0 to 255 over the bounds, to the nearest, halves to the even one; what lies outside is clipped, NaN is 0."""
+    low, high = bounds
+    scores -= np.float32(low)
+    scores *= np.float32(255 / (high - low))
+    np.rint(scores, out=scores)
+    np.clip(scores, 0, 255, out=scores)
+    scores[np.isnan(scores)] = 0
+    return scores.astype(np.uint8)
 
 
 def _sigmoid(scores: np.ndarray) -> np.ndarray:

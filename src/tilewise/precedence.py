@@ -28,6 +28,7 @@ ONLY_WITH = {
     "--eps": ("--normalize", STATISTICS),
     "--threshold": ("--output", ("labels",)),
     "--dtype": ("--output", ("scores",)),
+    "--score-range": ("--dtype", ("uint8",)),
 }
 """What would be passed over in silence unless another option has one of these values."""
 
@@ -150,7 +151,8 @@ def _check_company(flag: str, made: Asked) -> None:
     if flag not in ONLY_WITH:
         return
     other, values = ONLY_WITH[flag]
-    told = made.pixels.normalization.kind if other == "--normalize" else made.results.output
+    results = made.results
+    told = {"--normalize": made.pixels.normalization.kind, "--output": results.output, "--dtype": results.dtype}[other]
     if told not in values:
         raise SettingError(
             f"{flag} with {other} {told}",

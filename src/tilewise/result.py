@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
+from tilewise.errors import OutputError
+from tilewise.ladder import levels_path
 from tilewise.ledger import Ledger
 from tilewise.lock import find_owner
 from tilewise.record import folder_of, read_json, write_json
@@ -14,6 +16,31 @@ if TYPE_CHECKING:
 
 State = Literal["pending", "running", "done", "failed", "stopped"]
 """Not begun; going on; all blocks done or skipped; ended with failed ones; cut short and resumable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """How far the coarser levels have come."""
+
+    shards: int = 0
+    """Shards in all, level 0 not counted."""
+    done: int = 0
+    """Written."""
+    skipped: int = 0
+    """Standing on skipped blocks alone."""
+    failed: int = 0
+    """Failed for good."""
+    executions: int = 0
+    """How often a shard was made."""
+    seconds: float = 0.0
+    """Worker seconds spent on them."""
+    failures: tuple[str, ...] = ()
+    """The first that failed, and why."""
+
+    @property
+    def finished(self) -> bool:
+        """True if nothing is left to do."""
+        return self.done + self.skipped == self.shards
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +77,13 @@ class Result:
     """Chunks of the image that are not stored and were read as fill."""
     failures: tuple[dict[str, Any], ...]
     """The first failed blocks and their causes."""
+    levels: Levels
+    """The coarser levels."""
 
     def to_json(self) -> dict[str, Any]:
         """What ``--json`` prints."""
-        return {**asdict(self), "failures": list(self.failures)}
+        levels = {**asdict(self.levels), "failures": list(self.levels.failures)}
+        return {**asdict(self), "failures": list(self.failures), "levels": levels}
 
     def __repr__(self) -> str:
         parts = [f"{self.done:,} of {self.blocks:,} blocks done"]
@@ -66,6 +96,9 @@ class Result:
         lines = [f"{self.output}: {self.state}, {', '.join(parts)}, {self.seconds:.1f} s"]
         lines += [f"ran on {ran}"] if ran else []
         lines += [f"block {f['block']} failed: {f['cause']}" for f in self.failures[:5]]
+        lines += [f"failed: {cause}" for cause in self.levels.failures[:5]]
+        if not self.levels.finished:
+            lines.append(f"{self.levels.done:,} of {self.levels.shards:,} shards of coarser levels done")
         return "\n".join(lines)
 
 
@@ -104,6 +137,12 @@ class Tally:
         self.missing += outcome.missing
         self.peak_memory = max(self.peak_memory, outcome.peak_memory)
 
+    def add_shard(self, seconds: dict[str, float], peak_memory: int) -> None:
+        """Count a finished shard of a coarser level."""
+        for stage, spent in seconds.items():
+            self.stages[stage] = self.stages.get(stage, 0.0) + spent
+        self.peak_memory = max(self.peak_memory, peak_memory)
+
     def save(self, seconds: float) -> None:
         """Store it, with so many seconds of this run added."""
         content = asdict(self)
@@ -128,10 +167,11 @@ def result_of(book: Ledger) -> Result:
 
 def _result(book: Ledger, *, running: bool) -> Result:
     counts, tally = book.counts(), Tally.load(book.path)
-    finished = counts.pending == 0
+    levels = _levels(book.path)
     state: State = "running" if running else "stopped"
-    if not running and finished:
-        state = "failed" if counts.failed else "done"
+    if not running and counts.pending == 0:
+        ended = "done" if levels.finished else "failed" if levels.failed else "stopped"
+        state = "failed" if counts.failed else cast(State, ended)
     elif not running and counts.pending == book.blocks:
         state = "pending"
     return Result(
@@ -150,6 +190,24 @@ def _result(book: Ledger, *, running: bool) -> Result:
         inf=counts.inf,
         missing=tally.missing,
         failures=tuple(book.failures),
+        levels=levels,
+    )
+
+
+def _levels(out: str) -> Levels:
+    try:
+        book = Ledger.open(levels_path(out))
+    except OutputError:
+        return Levels()
+    counts = book.counts()
+    return Levels(
+        shards=book.blocks,
+        done=counts.done,
+        skipped=counts.skipped,
+        failed=counts.failed,
+        executions=counts.executions,
+        seconds=round(counts.seconds, 3),
+        failures=tuple(str(entry["cause"]) for entry in book.failures),
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Stage = Literal["read", "normalize", "infer", "finish", "write"]
+Stage = Literal["read", "normalize", "infer", "finish", "write", "shrink"]
 
 
 @dataclass(slots=True)

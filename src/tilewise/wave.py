@@ -34,7 +34,7 @@ class Landed:
 def drive(
     client: Client,
     work: Callable[..., Any],
-    name: str,
+    name: str | Callable[[int], str],
     numbers: Iterable[int],
     arguments: tuple[Any, ...],
     *,
@@ -45,8 +45,8 @@ def drive(
     Args:
         client: where.
         work: an importable function; its arguments travel with every task and must be small.
-        name: what the dashboard calls the tasks.
-        numbers: taken one by one, as workers come free.
+        name: what the dashboard calls the tasks; of each number if they differ.
+        numbers: taken one by one, as workers come free; asked again after each that landed.
         arguments: the first stands in front of the number, the others behind it.
         attempts: how often a number is tried before its error is given back.
     """
@@ -56,7 +56,8 @@ def drive(
     flying: dict[str, tuple[int, int]] = {}
 
     def send(number: int, attempt: int) -> Future:
-        key = f"{name}-{arguments[0]}-{number}-{attempt}"
+        called = name if isinstance(name, str) else name(number)
+        key = f"{called}-{arguments[0]}-{number}-{attempt}"
         flying[key] = (number, attempt)
         return client.submit(work, arguments[0], number, *arguments[1:], key=key, pure=False)
 

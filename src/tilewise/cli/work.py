@@ -47,6 +47,8 @@ def run_command(
         show(result, as_json)
     if result.failed:
         raise StoppedError(f"{result.failed} of {result.blocks} blocks failed; the same command tries them again")
+    if not result.levels.finished:
+        raise StoppedError(f"{result.levels.failed} shards of coarser levels failed; the same command tries them again")
 
 
 @app.command(name="plan")

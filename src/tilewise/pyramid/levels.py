@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -51,7 +52,14 @@ class Pyramid:
 
     def counts(self, level: int) -> Index:
         """Shards of a level, per axis."""
-        return tuple(-(-n // s) for n, s in zip(self.shape_of(level), self.shard, strict=True))
+        return self._counts[level]
+
+    @cached_property
+    def _counts(self) -> tuple[Index, ...]:
+        return tuple(
+            tuple(-(-n // s) for n, s in zip(self.shape_of(level), self.shard, strict=True))
+            for level in range(self.levels)
+        )
 
     def total(self, level: int) -> int:
         """Shards of a level."""
@@ -133,7 +141,7 @@ class Rows:
         """Row of a shard of a coarser level."""
         return next(start for o, l, start in self._starts if (o, l) == (output, level)) + number
 
-    @property
+    @cached_property
     def _starts(self) -> list[tuple[int, int, int]]:
         """Output, level and first row of each level, and the end."""
         starts, row = [], 0

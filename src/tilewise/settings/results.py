@@ -22,18 +22,53 @@ class Results:
     """What is applied to the model's output; softmax over its channels."""
     threshold: float = 0.5
     """A single-channel score at or above it is label 1."""
-    dtype: Literal["float32", "float16"] = "float32"
-    """Type of the scores."""
+    dtype: Literal["float32", "float16", "uint8"] = "float32"
+    """Type of the scores; uint8 holds them scaled, and the output says how."""
     steps: tuple[Step, ...] = ()
     """Pointwise steps after the activation, from a description; not for raw."""
+    score_range: tuple[float, float] | None = None
+    """Scores that become 0 and 255 as uint8; 0 to 1 after an activation."""
+    ome_zarr: Literal["auto", "0.4", "0.5"] = "auto"
+    """Version of the output: 0.5 in zarr 3, or 0.4 in zarr 2; auto is 0.5, or what the image is that labels go into."""
+    levels: int | Literal["auto"] = "auto"
+    """Resolution levels, the finest included; auto goes on until no side is longer than 512 pixels."""
+    downsample: Literal["auto", "mean", "mode", "nearest"] = "auto"
+    """How pixels become one of a coarser level; auto is the mode of labels and integers, and the mean of scores."""
+    labels_into: bool = False
+    """Write labels into the image itself, at ``labels/<name>``."""
+    name: str | None = None
+    """What they are called there."""
 
     def __post_init__(self) -> None:
         check_choice("--output", self.output, ("scores", "labels", "raw"))
         check_choice("--activation", self.activation, ("none", "sigmoid", "softmax"))
-        check_choice("--dtype", self.dtype, ("float32", "float16"))
+        check_choice("--dtype", self.dtype, ("float32", "float16", "uint8"))
+        check_choice("--ome-zarr", self.ome_zarr, ("auto", "0.4", "0.5"))
+        check_choice("--downsample", self.downsample, ("auto", "mean", "mode", "nearest"))
         if self.output == "raw" and self.activation != "none":
             raise SettingError(
                 f"--output raw with --activation {self.activation}",
                 "no activation (raw is what the model gives)",
                 "Use --output scores, or leave the activation out.",
             )
+        if self.levels != "auto" and self.levels < 1:
+            raise SettingError(f"--levels {self.levels}", "auto, or at least 1", "--levels 1 is the finest alone.")
+        if self.score_range is not None and not self.score_range[0] < self.score_range[1]:
+            low, high = self.score_range
+            raise SettingError(
+                f"--score-range {low:g},{high:g}", "the lower number first", "For example --score-range -5,5"
+            )
+        self._settle_labels()
+
+    def _settle_labels(self) -> None:
+        """What goes into an image are its labels."""
+        if self.labels_into and self.output == "raw":
+            raise SettingError("--labels-into with --output raw", "labels", "Use --output labels, or name an OUT.")
+        if self.labels_into and not self.name:
+            raise SettingError("--labels-into without --name", "what the labels are called", "Add --name nuclei.")
+        if self.name and not self.labels_into:
+            raise SettingError(
+                f"--name {self.name} without --labels-into", "a name of labels in the image", "Add --labels-into."
+            )
+        if self.labels_into:
+            object.__setattr__(self, "output", "labels")
