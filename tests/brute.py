@@ -66,12 +66,14 @@ class Runner:
     constants: tuple[tuple[str, float], ...] = ()
     batch: int = 1
     output: int = 0
+    image: str = "image"
+    """Name of the input."""
 
     def run(self, image: np.ndarray) -> np.ndarray:
         """(channels, space), or (channels,) for a vector."""
         letters = "".join(letter for letter in "DHW" if letter in self.layout)
         batch = np.stack([image] * self.batch)
-        feeds = {"image": np.ascontiguousarray(lay(batch, f"NC{letters}", self.layout))}
+        feeds = {self.image: np.ascontiguousarray(lay(batch, f"NC{letters}", self.layout))}
         for port in self.session.get_inputs():
             for name, value in self.constants:
                 if port.name == name:

@@ -68,7 +68,7 @@ def compare(specimen: Specimen, folder: Path) -> Compared:
     for k, port in enumerate(model.spec.written):
         name = f"{port.name}/0" if len(model.spec.written) > 1 else "0"
         found = zarr.open_array(folder / "out.zarr" / name, mode="r")[:]
-        wanted = untiled(specimen, model, image, tile, k)
+        wanted = untiled(model, image.astype(specimen.dtype), tile, k)
         if found.size != wanted.size or found.dtype != wanted.dtype:
             raise AssertionError(f"{found.shape} {found.dtype} for {wanted.shape} {wanted.dtype}")
         apart = np.abs(found.reshape(wanted.shape).astype(np.float64) - wanted.astype(np.float64))
@@ -76,16 +76,16 @@ def compare(specimen: Specimen, folder: Path) -> Compared:
     return Compared(model, tile, size, worst)
 
 
-def untiled(specimen: Specimen, model: Model, image: np.ndarray, tile: tuple[int, ...], output: int) -> np.ndarray:
-    """The prepared graph on the padded image, in one piece; for vectors, on every window."""
+def untiled(model: Model, image: np.ndarray, tile: tuple[int, ...], output: int = 0) -> np.ndarray:
+    """The prepared graph on the padded image, in one piece; for vectors, on every window.
+
+    The image (channels, space...) has the model's type, and its pixels are what the model takes.
+    """
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     session = ort.InferenceSession(model.prepared(), options)
-    layout = model.spec.written[output].layout
-    runner = Runner(
-        session, specimen.layout, layout, batch=model.spec.fixed_batch or 1, output=output
-    )  # fmt: skip
-    image = image.astype(specimen.dtype)
+    name, layout = model.spec.input_name, model.spec.written[output].layout
+    runner = Runner(session, model.spec.layout, layout, batch=model.spec.fixed_batch or 1, output=output, image=name)
     if layout == "NC":
         return _windows(runner, image, tile)
     scale, lead, trail = (getattr(model.spec.written[output], name) for name in ("scale", "lead", "trail"))

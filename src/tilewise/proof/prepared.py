@@ -81,6 +81,8 @@ def prepare_graph(
     made = ModelProto()
     made.CopyFrom(loose)
     count = splice.unfold_transposed(made)
+    # the weights that were rewritten are not needed any more
+    splice.prune(made, [value.name for value in made.graph.output])
     checks: list[str] = []
     runner = open_runner(made, image, explored, clock)
     if count:
