@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tilewise.album import run_many
     from tilewise.engine import run
     from tilewise.lazy import predict
     from tilewise.model import Model
@@ -25,6 +26,7 @@ _ROOMS = {
     "plan": "planning",
     "predict": "lazy",
     "run": "engine",
+    "run_many": "album",
     "status": "result",
 }
 
@@ -40,6 +42,7 @@ __all__ = [
     "plan",
     "predict",
     "run",
+    "run_many",
     "status",
 ]
 

@@ -22,7 +22,7 @@ from tilewise.plugin import hand_out, renew, take_back
 from tilewise.record import folder_of, read_json, read_stamp, write_json
 from tilewise.result import Result, Tally, result_of
 from tilewise.resume import record_of, recorded_cut
-from tilewise.settings import Behaviour, Cut, Graph, Machine, Pixels, Results
+from tilewise.settings import Asked, Behaviour, Cut, Graph, Machine, Pixels, Results
 from tilewise.surveying import survey
 from tilewise.task import Job
 from tilewise.wave import drive
@@ -71,13 +71,7 @@ def run(
         TilewiseError: the request cannot be met; nothing was written.
     """
     known = model if isinstance(model, Model) else Model(model, graph)
-    if not behaviour.overwrite:
-        stamp = read_stamp(place.resolve(str(out)))
-        cut = recorded_cut(cut, stamp.record if stamp is not None else None, known.spec)
-    made = plan(
-        image,
-        known,
-        out,
+    asked = Asked(
         cut=cut,
         pixels=pixels,
         results=results,
@@ -86,7 +80,27 @@ def run(
         behaviour=behaviour,
         given=given,
     )
-    return execute(made, known, observers)
+    return execute(plan_run(image, known, out, asked), known, observers)
+
+
+def plan_run(image: str | Path | Array, model: Model, out: str | Path, asked: Asked) -> Plan:
+    """The plan of a run; one that goes on where an earlier one was cut short keeps what that one settled."""
+    cut = asked.cut
+    if not asked.behaviour.overwrite:
+        stamp = read_stamp(place.resolve(str(out)))
+        cut = recorded_cut(cut, stamp.record if stamp is not None else None, model.spec)
+    return plan(
+        image,
+        model,
+        out,
+        cut=cut,
+        pixels=asked.pixels,
+        results=asked.results,
+        graph=asked.graph,
+        machine=asked.machine,
+        behaviour=asked.behaviour,
+        given=asked.given,
+    )
 
 
 def execute(made: Plan, model: Model, observers: tuple[Observer, ...] = ()) -> Result:

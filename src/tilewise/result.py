@@ -80,6 +80,13 @@ class Result:
     levels: Levels
     """The coarser levels."""
 
+    @property
+    def left(self) -> str:
+        """What did not go well, in words; empty if all did."""
+        if self.failed:
+            return f"{self.failed} of {self.blocks} blocks failed"
+        return "" if self.levels.finished else f"{self.levels.failed} shards of coarser levels failed"
+
     def to_json(self) -> dict[str, Any]:
         """What ``--json`` prints."""
         levels = {**asdict(self.levels), "failures": list(self.levels.failures)}

@@ -20,6 +20,10 @@ app = typer.Typer(
 )
 
 Image = Annotated[str, typer.Argument(metavar="IMAGE", help="A zarr array or OME-Zarr image.")]
+Places = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="IMAGE... MODEL OUT", help="Images, an ONNX file, and where the result goes."),
+]
 ModelFile = Annotated[str, typer.Argument(metavar="MODEL", help="An ONNX file.")]
 Out = Annotated[str, typer.Argument(metavar="OUT", help="Where the result goes, or lies.")]
 MaybeOut = Annotated[str | None, typer.Argument(metavar="OUT", help="Where the result would go.")]

@@ -47,7 +47,7 @@ def inspect(
 @app.command()
 @guarded
 def status(out: Out, *, as_json: Json = False) -> None:
-    """Say what the ledger of OUT says, also while a run goes on."""
-    from tilewise.result import status as look
+    """Say what the ledger of OUT says, also while a run goes on; of a folder of many outputs, what all say."""
+    from tilewise.album import look
 
     show(look(out), as_json)

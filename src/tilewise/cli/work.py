@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable  # noqa: TC003 typer reads annotations at run time
+from functools import partial
+from typing import Any
 
-from tilewise.cli.frame import Image, Json, MaybeOut, ModelFile, Out, Quiet, Verbose, app, guarded, show
-from tilewise.errors import StoppedError
+from tilewise.cli.frame import Image, Json, MaybeOut, ModelFile, Places, Quiet, Verbose, app, guarded, show
+from tilewise.errors import SettingError, StoppedError
 from tilewise.options import with_options
 from tilewise.settings import Asked  # noqa: TC001 typer reads annotations at run time
 
@@ -14,24 +16,27 @@ from tilewise.settings import Asked  # noqa: TC001 typer reads annotations at ru
 @with_options
 @guarded
 def run_command(
-    image: Image,
-    model: ModelFile,
-    out: Out,
+    places: Places = None,
     *,
     asked: Callable[[], Asked],
     as_json: Json = False,
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
-    """Run MODEL over IMAGE and write the result to OUT. The same command again resumes."""
+    """Run MODEL over IMAGE and write the result to OUT. The same command again resumes.
+
+    Of several images, or of the fields of a plate, OUT is a folder, and the result of each goes into it.
+    """
+    from tilewise.album import holds_many, run_many
     from tilewise.display import watch
     from tilewise.engine import run
     from tilewise.process import settle
 
+    images, model, out = _split(places or [])
     settle()
     given = asked()
-    result = run(
-        image,
+    work = partial(run_many, images) if holds_many(images, given.pixels) else partial(run, images[0])
+    result: Any = work(
         model,
         out,
         cut=given.cut,
@@ -45,10 +50,18 @@ def run_command(
     )
     if as_json or not quiet:
         show(result, as_json)
-    if result.failed:
-        raise StoppedError(f"{result.failed} of {result.blocks} blocks failed; the same command tries them again")
-    if not result.levels.finished:
-        raise StoppedError(f"{result.levels.failed} shards of coarser levels failed; the same command tries them again")
+    if result.left:
+        raise StoppedError(f"{result.left}; the same command tries them again")
+
+
+def _split(places: list[str]) -> tuple[list[str], str, str]:
+    """Images, model and output of a command line."""
+    if len(places) < 3:
+        missing = ("IMAGE", "MODEL", "OUT")[len(places)]
+        raise SettingError(
+            f"Missing argument '{missing}'", "IMAGE MODEL OUT, in this order", "See tilewise run --help."
+        )
+    return places[:-2], places[-2], places[-1]
 
 
 @app.command(name="plan")
