@@ -27,6 +27,7 @@ def make_recipe(grid, *, lead=0, layout="NCHW", batch=1, pad="reflect", channels
     return Recipe(
         lead=lead,
         shape=grid.shape,
+        neighbours=(0,) * lead,
         layout=layout,
         dtype="float32",
         products=(Product("y", None, layout, channels, "float32", grid),),

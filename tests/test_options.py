@@ -16,6 +16,7 @@ from tilewise.precedence import ONLY_WITH, settle
 from tilewise.settings import Behaviour, Cut, Graph, Machine, Normalization, Pixels, Results
 
 FLAGS = """
+--stride --neighbours
 --tile --halo --overlap --blend --block --batch --pad --axes --level --field --channels --normalize --scope --stats
 --range --mean --std --percentiles --clip --output --activation --threshold --dtype --score-range
 --ome-zarr --levels --downsample --labels-into --name --layout --output-layout
@@ -65,12 +66,15 @@ def test_every_field_of_every_record_has_an_option():
         ("--halo", "64", "cut", 64),
         ("--halo", "8,32,32", "cut", (8, 32, 32)),
         ("--overlap", "32", "cut", 32),
+        ("--stride", "64", "cut", 64),
+        ("--stride", "64,32", "cut", (64, 32)),
         ("--block", "1024", "cut", 1024),
         ("--batch", "4", "cut", 4),
         ("--pad", "edge", "cut", "edge"),
         ("--axes", "tcyx", "pixels", "tcyx"),
         ("--level", "2", "pixels", 2),
         ("--field", "B/03/0", "pixels", "B/03/0"),
+        ("--neighbours", "z:1", "pixels", ("z", 1)),
         ("--channels", "2,0", "pixels", (2, 0)),
         ("--channels", "all", "pixels", "all"),
         ("--output", "labels", "results", "labels"),

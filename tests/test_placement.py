@@ -13,8 +13,6 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
-from hypothesis import given
-from hypothesis import strategies as st
 from onnx import helper
 
 import tilewise
@@ -23,7 +21,6 @@ from networks import Net, save
 from oracle import infer_all, infer_each
 from tilewise import Behaviour, Cut, Graph, Model, Pixels, Results
 from tilewise.errors import OutputError, SettingError
-from tilewise.placement import RESERVED, name_folders
 from tilewise.session import Session
 
 SIZE = (101, 143)
@@ -91,22 +88,6 @@ def read(out, level="0"):
 def transforms(group):
     attributes = json.loads((Path(group) / "zarr.json").read_text())["attributes"]
     return attributes["ome"]["multiscales"][0]["datasets"][0]["coordinateTransformations"]
-
-
-@given(st.lists(st.text(max_size=130), min_size=2, max_size=8))
-def test_names_are_safe_and_stay_apart(names):
-    made = name_folders(names)
-    assert len({name.lower() for name in made}) == len(names)
-    for name in made:
-        assert re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", name)
-        assert name.lower() not in RESERVED
-        assert not name.isdigit()
-        assert len(name) < 110
-
-
-def test_names_that_need_nothing_stay():
-    assert name_folders(["mask", "Conv_12"]) == ["mask", "Conv_12"]
-    assert name_folders(["anything at/all"]) == [None]
 
 
 @pytest.mark.parametrize("cut", [Cut(tile=48, halo="exact", block=64), Cut()], ids=["tiles", "auto"])

@@ -53,6 +53,8 @@ class Recipe:
     """Number of axes that the model does not see."""
     shape: Index
     """The image: lead axes, then space."""
+    neighbours: Index
+    """Planes on each side that go in as channels, for each axis that the model does not see; mostly 0."""
     layout: str
     """Axes of the model's input."""
     dtype: str
@@ -136,7 +138,9 @@ def show(pixels: np.ndarray, box: Box, window: Box, recipe: Recipe) -> np.ndarra
         if start >= 0 and stop <= size:
             continue
         place = axis if axis < recipe.lead else axis + 1
-        indices = np.array(source_indices(start, stop, size, recipe.pad))
+        # beside the first and the last plane stand these themselves
+        pad = recipe.pad if axis >= recipe.lead else "edge"
+        indices = np.array(source_indices(start, stop, size, pad))
         outside = indices < 0
         pixels = pixels.take(np.where(outside, 0, indices - box.start[axis]), axis=place)
         if outside.any():
@@ -181,25 +185,33 @@ def _gather(
     shown: np.ndarray, window: Box, places: list[Box], recipe: Recipe, statistics: Statistics | None
 ) -> np.ndarray:
     """One full batch of normalized tiles; the last one is filled up by repeating its last tile."""
-    tiles = [_tile(shown, place.inside(window), recipe) for place in places]
-    rows = [_slice_number(place, recipe) for place in places]
-    missing = recipe.batch - len(tiles)
-    tiles += tiles[-1:] * missing
-    rows += rows[-1:] * missing
-    own = None if statistics is None else statistics.take(rows)
-    return apply(np.stack(tiles), recipe.normalization, own, dtype=recipe.dtype)
+    places = places + places[-1:] * (recipe.batch - len(places))
+    # [tiles, planes, c, space...]
+    tiles = np.stack([_tile(shown, place.inside(window), recipe) for place in places])
+    count, planes, channels, *space = tiles.shape
+    if recipe.normalization.of_tile:
+        whole = apply(tiles.swapaxes(1, 2), recipe.normalization, dtype=recipe.dtype).swapaxes(1, 2)
+    else:
+        rows = [row for place in places for row in _slice_numbers(place, recipe)]
+        own = None if statistics is None else statistics.take(rows)
+        whole = apply(tiles.reshape(-1, channels, *space), recipe.normalization, own, dtype=recipe.dtype)
+    return whole.reshape(count, planes * channels, *space)
 
 
 def _tile(shown: np.ndarray, place: Box, recipe: Recipe) -> np.ndarray:
-    return shown[_index(place, recipe.lead, slice(None))]
+    """The planes of a tile [planes, c, space...], its neighbours in their order."""
+    lead = place.slices[: recipe.lead]
+    found = shown[(*lead, slice(None), *place.slices[recipe.lead :])]
+    return found.reshape(-1, *found.shape[recipe.lead :])
 
 
-def _slice_number(place: Box, recipe: Recipe) -> int:
-    """Which slice of the stack a tile lies in, in C order over the lead axes."""
-    number = 0
-    for index, size in zip(place.start[: recipe.lead], recipe.shape[: recipe.lead], strict=True):
-        number = number * size + index
-    return number
+def _slice_numbers(place: Box, recipe: Recipe) -> list[int]:
+    """Which slices of the stack a tile's planes are, in C order over the lead axes."""
+    numbers = [0]
+    for start, stop, size in zip(place.start, place.stop, recipe.shape[: recipe.lead], strict=False):
+        shown = source_indices(start, stop, size, "edge")
+        numbers = [n * size + k for n in numbers for k in shown]
+    return numbers
 
 
 def _put(result: np.ndarray, given: np.ndarray, span: Span, tile: Index, recipe: Recipe) -> None:

@@ -49,7 +49,21 @@ def match_channels(image: ImageSpec, model: ModelSpec, pixels: Pixels) -> tuple[
             f"numbers from 0 to {image.channels - 1} (the image has {image.channels})",
             "Choose channels that the image has.",
         )
-    if len(chosen) != model.in_channels:
+    planes = match_planes(image, model, pixels)
+    if len(chosen) * planes != model.in_channels:
+        fitting = _fitting(image, model, len(chosen)) if planes == 1 else None
+        if fitting is not None:
+            raise SettingError(
+                f"{len(chosen)} channel{'s' * (len(chosen) != 1)} of the image",
+                f"{model.in_channels}, which the model takes ({model.layout})",
+                f"If it takes neighbouring planes as channels, add --neighbours {fitting}; else choose --channels.",
+            )
+        if planes > 1:
+            raise SettingError(
+                f"{len(chosen)} channels of each of {planes} planes",
+                f"{model.in_channels} in all, which the model takes ({model.layout})",
+                "Choose other --channels or --neighbours.",
+            )
         example = ",".join(map(str, range(model.in_channels)))
         raise SettingError(
             f"{len(chosen)} channel{'s' * (len(chosen) != 1)} of the image",
@@ -59,6 +73,31 @@ def match_channels(image: ImageSpec, model: ModelSpec, pixels: Pixels) -> tuple[
             else "Use an image with as many channels, or name its axes with --axes.",
         )
     return chosen
+
+
+def match_planes(image: ImageSpec, model: ModelSpec, pixels: Pixels) -> int:
+    """How many planes the model sees as channels: its own and its neighbours."""
+    if pixels.neighbours is None:
+        return 1
+    axis, planes = pixels.neighbours
+    if axis not in image.axes or axis in "zyx"[-model.spatial_ndim :]:
+        seen = "which the model sees whole" if axis in image.axes else f"of an image of axes {image.axes}"
+        raise SettingError(
+            f"--neighbours along {axis}, {seen}",
+            "an axis of the image that the model does not see",
+            "Leave --neighbours out, or name the axes with --axes.",
+        )
+    return 2 * planes + 1
+
+
+def _fitting(image: ImageSpec, model: ModelSpec, channels: int) -> str | None:
+    """The neighbours with which the channels would fit, as they are typed."""
+    planes, left = divmod(model.in_channels, channels)
+    lengths = dict(zip(image.axes, image.shape, strict=True))
+    for axis in "zt":
+        if not left and planes > 1 and planes % 2 and axis not in "zyx"[-model.spatial_ndim :] and axis in lengths:
+            return f"{axis}:{planes // 2}"
+    return None
 
 
 def match_batch(model: ModelSpec, cut: Cut) -> int:

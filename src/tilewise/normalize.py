@@ -102,7 +102,7 @@ def apply(
         with np.errstate(over="ignore", invalid="ignore"):
             np.copyto(out, pixels, casting="unsafe")
         return out
-    if normalization.kind != "fixed" and normalization.scope == "tile":
+    if normalization.of_tile:
         statistics = statistics_of(pixels, normalization)
     if normalization.before:
         pixels = take(pixels.astype(np.float64), normalization.before)

@@ -71,6 +71,14 @@ OPTIONS = (
     Option("--resample", typed.read_same, Pixels, "resample", "Scale on the fly where no level has it.", bool),
     Option("--mask", typed.read_same, Pixels, "mask", "Tiles to compute: an image (any pixel above 0), or auto."),
     Option("--channels", typed.read_channels, Pixels, "channels", "all, or numbers in the model's order: 0,2."),
+    Option(
+        "--neighbours",
+        typed.read_neighbours,
+        Pixels,
+        "neighbours",
+        "For 2.5-D models: planes on each side along z or t that go in as channels, plane by plane, as z:1 (edge planes"
+        " are repeated; each plane is normalized like any other).",
+    ),
     Option("--normalize", typed.read_same, Normalization, "kind", "none, standardize, minmax, fixed or percentile."),
     Option("--scope", typed.read_same, Normalization, "scope", "Statistics over the image, each slice, or each tile."),
     Option("--stats", typed.read_same, Normalization, "stats", "Statistics for each channel, or over all."),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -26,35 +25,11 @@ if TYPE_CHECKING:
 SIDES = {2: 512, 3: 128}
 """Pixels a side that a chunk of zarr 2 stays below, if a core does."""
 
-RESERVED = {"tilewise", "zarr.json", "labels"}
-"""Names below an output that mean something else."""
-
-LONGEST = 100
-"""Letters of a folder's name, so that no file system refuses it."""
-
 
 def place_outputs(made: Plan, out: str) -> tuple[OutputSpec, ...]:
     """The outputs of a plan at a path: one at ``OUT/0``, several at ``OUT/<name>/0``."""
     products = made.recipe.products
     return tuple(_place(made, product, out) for product in products)
-
-
-def name_folders(names: Sequence[str]) -> list[str | None]:
-    """For each name of several one that is safe as a folder's, also where letter case does not count; none twice."""
-    if len(names) == 1:
-        return [None]
-    made: list[str] = []
-    taken = set(RESERVED)
-    for name in names:
-        base = re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._") or "output"
-        base = base[:LONGEST]
-        base = f"_{base}" if base.isdigit() else base
-        unique, number = base, 2
-        while unique.lower() in taken:
-            unique, number = f"{base}-{number}", number + 1
-        taken.add(unique.lower())
-        made.append(unique)
-    return list(made)
 
 
 def _place(made: Plan, product: Product, out: str) -> OutputSpec:

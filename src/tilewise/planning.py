@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tilewise.block import Product, Recipe
+from tilewise.block import Recipe
 from tilewise.caveats import judge, leaves_declared, note, note_contract, note_view
 from tilewise.crew import Crew, hire
 from tilewise.descriptions.contract import SILENT
@@ -18,10 +18,11 @@ from tilewise.model import Model
 from tilewise.normalize import check_numbers, check_types
 from tilewise.origins import trace
 from tilewise.place import check_place
-from tilewise.placement import name_folders, place_outputs
+from tilewise.placement import place_outputs
 from tilewise.plans import Plan, lead_axes
-from tilewise.postprocess import check_results, has_channels, output_dtype
+from tilewise.postprocess import check_results, has_channels
 from tilewise.precedence import settle
+from tilewise.products import list_products
 from tilewise.sampling import gives_vectors, refuse_stride, sample
 from tilewise.session import check_device
 from tilewise.settings import Asked, Behaviour, Cut, Graph, Machine, Pixels, Results
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from tilewise.geometry import Index
     from tilewise.model import ModelSpec
     from tilewise.openers.spec import ImageSpec
-    from tilewise.spec import Port
 
 TILES = 0.6
 """Part of a thread's memory that one batch may take within the model."""
@@ -112,13 +112,14 @@ def decide(image: ImageSpec, model: ModelSpec, asked: Asked, contract: Contract 
     batch = match_batch(model, asked.cut)
     spare = max(crew.memory - base_memory(model.weight_bytes), 0) // crew.threads
     tiling = _tiling(tuple(lengths[a] for a in spatial), model, asked.cut, int(TILES * spare / batch))
-    grid = Grid(tuple(Axis(size=lengths[a]) for a in lead) + tiling.axes)
+    grid = Grid(tuple(_lead_axis(a, lengths[a], asked.pixels) for a in lead) + tiling.axes)
     recipe = Recipe(
         lead=len(lead),
         shape=grid.shape,
+        neighbours=tuple(axis.lead for axis in grid.axes[: len(lead)]),
         layout=model.layout,
         dtype=model.dtype,
-        products=_products(model, grid, asked.results),
+        products=list_products(model, grid, asked.results),
         batch=batch,
         pad=asked.cut.pad,
         normalization=asked.pixels.normalization,
@@ -155,6 +156,12 @@ def decide(image: ImageSpec, model: ModelSpec, asked: Asked, contract: Contract 
     )
 
 
+def _lead_axis(axis: str, size: int, pixels: Pixels) -> Axis:
+    """The cut of an axis that the model does not see: planes, and what stands beside them if it takes that, too."""
+    k = pixels.neighbours[1] if pixels.neighbours is not None and pixels.neighbours[0] == axis else 0
+    return Axis(size=size, tile=2 * k + 1, before=k, after=k, lead=k, trail=k)
+
+
 def _tiling(shape: Index, model: ModelSpec, cut: Cut, budget: int) -> Tiling:
     """The cut of the axes that the model sees, whether it gives images or vectors."""
     if gives_vectors(model):
@@ -168,23 +175,6 @@ def _check(image: ImageSpec, model: ModelSpec, asked: Asked, channels: int) -> N
     check_numbers(asked.pixels.normalization, channels)
     for port in model.written:
         check_results(asked.results, port.out_channels, port.name if len(model.written) > 1 else None)
-
-
-def _products(model: ModelSpec, grid: Grid, results: Results) -> tuple[Product, ...]:
-    """All outputs of the model, each with a folder of its own if there are several."""
-    folders = name_folders([port.name for port in model.written])
-    return tuple(_product(port, folder, grid, results) for port, folder in zip(model.written, folders, strict=True))
-
-
-def _product(port: Port, folder: str | None, grid: Grid, results: Results) -> Product:
-    """One output of the model with the cut in its own pixels."""
-    front = len(grid.axes) - len(port.scale)
-    axes = tuple(
-        replace(axis, scale=q) if isinstance(axis, Axis) else axis
-        for axis, q in zip(grid.axes[front:], port.scale, strict=True)
-    )
-    dtype = output_dtype(results, port.out_channels, port.dtype).name
-    return Product(port.name, folder, port.layout, port.out_channels, dtype, Grid(grid.axes[:front] + axes))
 
 
 def _tile_bytes(model: ModelSpec, pixels: int, batch: int) -> float:
@@ -215,7 +205,7 @@ def _costs(image: ImageSpec, channels: tuple[int, ...], recipe: Recipe) -> Weigh
 
 def _memory(image: ImageSpec, model: ModelSpec, blocks: Blocks, costs: Weights, batch: int, crew: Crew) -> Memory:
     read, write = block_bytes(blocks, costs)
-    tile = int(_tile_bytes(model, math.prod(blocks.grid.tile), batch))
+    tile = int(_tile_bytes(model, math.prod(blocks.grid.tile[-model.spatial_ndim :]), batch))
     return worker_memory(
         weights=model.weight_bytes,
         read_bytes=read,

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tilewise.memory import Memory, show_bytes
 from tilewise.postprocess import has_channels
 from tilewise.pyramid import Pyramid, choose_steps
 from tilewise.sharding import decoded_pixels
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from tilewise.block import Product, Recipe
     from tilewise.crew import Crew
     from tilewise.geometry import Blocks, Grid, Span
@@ -83,6 +83,11 @@ class Plan:
         return self.grid.tile[self.lead :]
 
     @property
+    def redundancy(self) -> float:
+        """Pixels that the model computes per pixel of the image; neighbouring planes are no more than channels."""
+        return replace(self.grid, axes=self.grid.axes[self.lead :]).redundancy
+
+    @property
     def behaviour(self) -> Behaviour:
         """What to do about oddities."""
         return self.asked.behaviour
@@ -141,7 +146,7 @@ class Plan:
     @cached_property
     def image_bytes(self) -> int:
         """The chosen channels of the chosen level, decoded."""
-        return math.prod(self.grid.shape) * len(self.channels) * _itemsize(self.image.dtype)
+        return math.prod(self.grid.shape) * len(self.channels) * np.dtype(self.image.dtype).itemsize
 
     @cached_property
     def read_amplification(self) -> float:
@@ -157,7 +162,7 @@ class Plan:
 
     def bytes_of(self, product: Product) -> int:
         """One of the results with its coarser levels, before compression."""
-        return self.pyramid_of(product).pixels * _itemsize(product.dtype)
+        return self.pyramid_of(product).pixels * np.dtype(product.dtype).itemsize
 
     def pyramid_of(self, product: Product) -> Pyramid:
         """The levels of a result."""
@@ -183,7 +188,7 @@ class Plan:
             "blocks_skipped": self.blocks_skipped,
             "block": list(self.blocks.shape[self.lead :]),
             "levels": [self.pyramid_of(product).levels for product in self.recipe.products],
-            "redundancy": round(self.grid.redundancy, 4),
+            "redundancy": round(self.redundancy, 4),
             "bytes_read": int(self.read_amplification * self.image_bytes),
             "bytes_written": self.bytes_written,
             "outputs": [self._told(product) for product in self.recipe.products],
@@ -206,7 +211,7 @@ class Plan:
             f"model    {self.model.name}: {self.model.layout} -> {self.model.output_layout}",
             f"tile     {sizes(self.tile)}, halo {sizes(self.halo)}, multiple {sizes(self.model.multiple)}",
             f"tiles    {self.grid.tiles:,} in {self.blocks.total:,} blocks of {shards}",
-            f"compute  {self.grid.redundancy:.3f} pixels per pixel kept",
+            f"compute  {self.redundancy:.3f} pixels per pixel kept",
             f"read     {show_bytes(self.read_amplification * self.image_bytes)}, {self.read_amplification:.3f} x image",
             f"write    {show_bytes(self.bytes_written)} before compression, {self._types()}",
             f"memory   {show_bytes(self.memory.total)} a worker at most",
@@ -242,9 +247,3 @@ class Plan:
 def lead_axes(axes: str, spatial: str) -> str:
     """Axes of an image that a model does not see, in the order of a block's pixels."""
     return "".join(a for a in "tz" if a in axes and a not in spatial)
-
-
-def _itemsize(dtype: str) -> int:
-    import numpy as np
-
-    return np.dtype(dtype).itemsize

@@ -41,6 +41,7 @@ def record_of(plan: Plan, device: str) -> dict[str, Any]:
         },
         "mask": "none" if plan.mask is None else {"sha256": plan.mask.digest},
         "channels": list(plan.channels),
+        "neighbours": None if plan.asked.pixels.neighbours is None else list(plan.asked.pixels.neighbours),
         "tile": list(plan.tile),
         "halo": list(plan.halo),
         "stride": [axis.step for axis in plan.grid.axes[plan.lead :] if isinstance(axis, Samples)],

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 SIDES = {2: 2048, 3: 256}
 """Pixels a side that ``auto`` aims at: large enough that reading halos and handling tasks cost little."""
 
+TOGETHER = 4
+"""Planes of a block for each neighbour on one side: at most half as many again are read."""
+
 PER_THREAD = 4
 """Blocks that ``auto`` leaves for each thread where the image is large enough, so that all stay busy to the end."""
 
@@ -34,22 +37,24 @@ def choose_blocks(grid: Grid, lead: int, cut: Cut, *, threads: int, budget: int,
 
     Args:
         grid: the cut of all axes.
-        lead: how many of them the model does not see; a block holds one plane of each.
+        lead: how many of them the model does not see; a block holds one plane of each, or several where each is
+            read for its neighbours, too.
         cut: what the user asked for.
         threads: blocks at once over all workers.
         budget: bytes that one block may take for reading and writing.
         weights: what a pixel costs.
     """
     ndim = len(grid.axes) - lead
+    planes = tuple(min(axis.count, TOGETHER * axis.lead) if axis.lead else 1 for axis in grid.axes[:lead])
     if cut.block != "auto":
         asked = spread("--block", cut.block, ndim)
         cores = tuple(_cores(side, axis.step, axis.count) for side, axis in zip(asked, grid.axes[lead:], strict=True))
-        return Blocks(grid, (1,) * lead + cores)
+        return Blocks(grid, planes + cores)
     side = SIDES[ndim]
     cores = tuple(_cores(round_down(side, a.step) or a.step, a.step, a.count) for a in grid.axes[lead:])
-    while max(cores) > 1 and not _suits(Blocks(grid, (1,) * lead + cores), threads, budget, weights):
+    while max(cores) > 1 and not _suits(Blocks(grid, planes + cores), threads, budget, weights):
         cores = _halve(cores)
-    return Blocks(grid, (1,) * lead + cores)
+    return Blocks(grid, planes + cores)
 
 
 def block_bytes(blocks: Blocks, weights: Weights) -> tuple[int, int]:

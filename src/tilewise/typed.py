@@ -140,3 +140,11 @@ def read_inputs(flag: str, texts: list[str]) -> tuple[tuple[str, float], ...]:
             )
         made.append((name, number))
     return tuple(made)
+
+
+def read_neighbours(flag: str, text: str) -> tuple[str, int]:
+    """An axis and how many planes on each side."""
+    axis, mark, planes = text.partition(":")
+    if not (mark and axis and planes.isdecimal()):
+        raise SettingError(f"{flag} {text}", "an axis and a number of planes", f"For example {flag} z:1")
+    return axis, int(planes)

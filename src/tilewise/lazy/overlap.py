@@ -130,13 +130,15 @@ def _canonical(array: da.Array, axes: str, made: Plan) -> da.Array:
 
 
 def _pad(array: da.Array, made: Plan) -> da.Array:
-    """Pad the axes that the model sees; ``da.pad`` is wrong where the pad exceeds the image."""
+    """Pad the axes of which the model sees more than the image; ``da.pad`` is wrong where the pad exceeds it."""
     import dask.array as da
 
-    for k, axis in enumerate(made.grid.axes[made.lead :], made.lead + 1):
+    for number, axis in enumerate(made.grid.axes):
+        k = number if number < made.lead else number + 1
+        pad = made.recipe.pad if number >= made.lead else "edge"
         parts = []
         for start, stop in ((-axis.lead, 0), (axis.size, axis.padded + axis.trail)):
-            indices = source_indices(start, stop, axis.size, made.recipe.pad)
+            indices = source_indices(start, stop, axis.size, pad)
             shown = array[(slice(None),) * k + ([max(i, 0) for i in indices],)]
             parts.append(da.zeros_like(shown) if -1 in indices else shown)
         array = da.concatenate([p for p in (parts[0], array, parts[1]) if p.shape[k]], axis=k)

@@ -78,6 +78,11 @@ class Normalization:
         return self.kind == "none" and not self.before and not self.after
 
     @property
+    def of_tile(self) -> bool:
+        """True if it takes statistics of each tile alone."""
+        return self.kind not in {"none", "fixed"} and self.scope == "tile"
+
+    @property
     def needs_statistics(self) -> bool:
         """True if a pass over the image has to come first."""
         return self.kind in {"standardize", "minmax", "percentile"} and self.scope != "tile"

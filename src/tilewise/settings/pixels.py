@@ -30,6 +30,8 @@ class Pixels:
     """Scale on the fly where no level has the wanted pixel size."""
     mask: str | None = None
     """An image whose pixels above 0 tell which tiles are computed, or auto: tissue or signal; None computes all."""
+    neighbours: tuple[str, int] | None = None
+    """Planes on each side along z or t that a 2.5-D model takes as channels, as (axis, planes)."""
     channels: tuple[int, ...] | Literal["all"] = "all"
     """Which channels, in the order in which the model takes them."""
     normalization: Normalization = Normalization()
@@ -46,6 +48,12 @@ class Pixels:
                 f"--pixel-size {','.join(f'{size:g}' for size in self.pixel_size)}",
                 "micrometres above 0: one number for y and x, or y,x, or z,y,x",
                 "For example --pixel-size 0.5",
+            )
+        if self.neighbours is not None and (self.neighbours[0] not in {"t", "z"} or self.neighbours[1] < 1):
+            raise SettingError(
+                f"--neighbours {self.neighbours[0]}:{self.neighbours[1]}",
+                "z or t, and at least 1 plane on each side",
+                "For example --neighbours z:1",
             )
         if self.pixel_size and self.level:
             raise SettingError(f"--level {self.level} and --pixel-size", "one of the two", "Leave one of them out.")
