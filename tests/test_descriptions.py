@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
-import numpy as np
-import pytest
-import zarr
+import json
+import zipfile
+from dataclasses import replace
 
-from images import write_array
-from rdf import nuclei_04, nuclei_05, pack, package
+import hypothesis.strategies as st
+import numpy as np
+import onnx
+import pytest
+import yaml
+import zarr
+from hypothesis import given
+
+from images import make_pixels, write_array, write_image
+from networks import one_layer, save, tiny_unet
+from rdf import axis, describe_04, describe_05, nuclei_04, nuclei_05, pack, package, sha256
 from shell import call
+from tilewise import Model, Normalization, Pixels, Results, predict
+from tilewise import plan as made_plan
+from tilewise.cache import cache_folder
+from tilewise.descriptions.bioimage import _halo
+from tilewise.descriptions.contract import SILENT, Extent
+from tilewise.descriptions.deepness import KEYS as DEEPNESS
+from tilewise.descriptions.deepness import read as read_deepness
+from tilewise.descriptions.tensors import read_tensor
+from tilewise.errors import ModelError
+from tilewise.steps import Step
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +93,332 @@ def test_wrong_axes_are_refused_and_both_are_named(said, nuclei, nuclei_image, t
     assert error["expected"].startswith("NCHW")
     assert "--layout NCHW" in error["do"]
     assert not (tmp_path / "out.zarr").exists()
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("said", [nuclei_04(), nuclei_05()], ids=["0.4", "0.5"])
+def test_inspect_runs_the_test_tensors(said, nuclei, tmp_path):
+    place = package(tmp_path / "model", said, nuclei[0], given=nuclei[1], expected=nuclei[2])
+    done = call("inspect", place, "--test", "--json")
+    assert done.code == 0, done.err
+    assert done.json["test"]["passed"] is True
+    assert done.json["test"]["difference"] < 1e-5
+    assert done.json["contract"]["activation"]["value"] == "sigmoid"
+    text = call("inspect", pack(place, tmp_path / "model.zip"), "--test").out
+    assert "passed: largest difference" in text
+
+
+@pytest.mark.data
+def test_a_failed_test_says_by_how_much_and_ends_with_2(nuclei, tmp_path):
+    place = package(tmp_path / "model", nuclei_04(after=[]), nuclei[0], given=nuclei[1], expected=nuclei[2])
+    done = call("inspect", place, "--test", "--json")
+    assert done.code == 2
+    assert done.json["test"]["passed"] is False
+    assert done.json["test"]["difference"] > 1
+    assert "failed: largest difference" in done.err
+
+
+@pytest.mark.data
+def test_class_names_and_pixel_size_reach_output_and_plan(nuclei, tmp_path):
+    place = package(tmp_path / "model", nuclei_05(scale=0.2), nuclei[0])
+    scale, units = [1, 0.65, 0.65], [None, "micrometer", "micrometer"]
+    image = write_image(tmp_path / "image.zarr", nuclei[1][0], "cyx", scale=scale, units=units)
+    plan = call("plan", image, place, "--json").json
+    note = next(note for note in plan["notes"] if "micrometer" in note)
+    assert "made for pixels of 0.2 x 0.2 micrometer, the image has 0.65 x 0.65" in note
+    assert "--pixel-size 0.2,0.2" in note
+    assert made_plan(image, place, tmp_path / "out.zarr").outputs[0].names == ("nucleus",)
+    labels = made_plan(image, place, tmp_path / "out.zarr", results=Results(output="labels"))
+    assert labels.outputs[0].names == ("background", "nucleus")
+
+
+UNET = {"axes": "bcyx", "shape": {"min": [1, 1, 32, 32], "step": [0, 0, 4, 4]}}
+
+
+def contract_of(folder, said, model=None, **options):
+    return Model(package(folder, said, model or tiny_unet(), **options)).contract
+
+
+def test_free_sizes_leave_the_tile_to_us_and_fixed_ones_do_not(tmp_path):
+    free = contract_of(tmp_path / "a", describe_04(**UNET))
+    assert (free.tile, free.extents) == (None, (Extent(least=32, step=4),) * 2)
+    assert contract_of(tmp_path / "b", describe_04(shape=(1, 1, 64, 96))).tile == (64, 96)
+    half = describe_04(shape={"min": [1, 1, 64, 32], "step": [0, 0, 0, 16]})
+    assert contract_of(tmp_path / "c", half).tile == (64, 256)
+
+
+def test_a_size_that_refers_to_another_axis(tmp_path):
+    given = [axis("b"), axis("c", channel_names=["raw"]), axis("y", {"min": 32, "step": 4})]
+    given.append(axis("x", {"tensor_id": "raw", "axis_id": "y", "offset": 0}))
+    assert contract_of(tmp_path, describe_05(axes=given, out_axes=given)).extents == (Extent(least=32, step=4),) * 2
+
+
+def test_the_second_axis_of_space_may_leave_out_its_name(tmp_path):
+    given = [{"type": "batch"}, {"type": "channel", "channel_names": ["a"]}]
+    given += [{"type": "space", "id": "y", "size": 64}, {"type": "space", "size": 64}]
+    assert contract_of(tmp_path, describe_05(axes=given, out_axes=given)).layout == "NCHW"
+
+
+def test_halos_are_counted_in_the_output_and_kept_per_axis(tmp_path):
+    said = describe_04(**UNET, halo=(0, 0, 8, 12))
+    assert contract_of(tmp_path / "a", said).halo == (8, 12)
+    assert contract_of(tmp_path / "b", describe_04(**UNET, halo=(0, 0, 0, 0))).halo is None
+    entry = read_tensor(describe_04(**UNET, halo=(0, 0, 8, 8))["outputs"][0], "output", "x")
+    doubled = {**describe_04(**UNET, halo=(0, 0, 9, 8))["outputs"][0]}
+    doubled["shape"] = {"reference_tensor": "raw", "scale": [1, 1, 2, 2], "offset": [0, 0, 0, 0]}
+    given = read_tensor(describe_04(**UNET)["inputs"][0], "input", "x")
+    assert _halo(given, entry) == (8, 8)
+    assert _halo(given, read_tensor(doubled, "output", "x")) == (5, 4)
+
+
+def test_swapped_x_and_y_are_fed_as_the_model_was_trained(tmp_path):
+    pixels = make_pixels((64, 96)).astype(np.float32)
+    said = describe_04(axes="bcxy", shape={"min": [1, 1, 32, 32], "step": [0, 0, 4, 4]})
+    place = package(tmp_path / "model", said, tiny_unet())
+    found = np.asarray(predict(pixels, place))
+    plain = np.asarray(predict(pixels.T.copy(), place / "weights.onnx"))
+    np.testing.assert_allclose(found.squeeze(), plain.squeeze().T, atol=1e-6)
+
+
+def test_three_dimensions_and_channels_last(tmp_path):
+    model = tiny_unet(ndim=3, layout="NDHWC", depth=1)
+    axes = [axis("b"), *(axis(a, {"min": 8, "step": 2}, unit="nanometer", scale=50) for a in "zyx")]
+    axes.append(axis("c", channel_names=["em"]))
+    found = contract_of(tmp_path / "model", describe_05(axes=axes, out_axes=axes), model)
+    assert (found.layout, found.pixel_size) == ("NDHWC", (0.05, 0.05, 0.05))
+    made = predict(make_pixels((16, 24, 32)), tmp_path / "model")
+    assert np.asarray(made).shape[-3:] == (16, 24, 32)
+
+
+@pytest.mark.parametrize("name", ["rdf.yaml", "bioimageio.yaml", "my.rdf.yaml", "model.bioimageio.yaml", "RDF.yaml"])
+def test_descriptions_have_several_names(name, tmp_path):
+    place = package(tmp_path / "model", describe_04(**UNET), tiny_unet(), name=name)
+    (place / "environment.yaml").write_text("dependencies: []")
+    assert Model(place).contract.layout == "NCHW"
+    assert Model(pack(place, tmp_path / "model.zip")).contract.layout == "NCHW"
+    assert Model(place / name).contract.layout == "NCHW"
+
+
+def test_versions_and_numbers_as_yaml_reads_them(tmp_path):
+    said = describe_04(**UNET, before=[{"name": "zero_mean_unit_variance", "kwargs": {"mode": "per_sample"}}])
+    said["inputs"][0]["preprocessing"][0]["kwargs"] |= {"axes": "yx", "eps": "1e-5"}
+    found = contract_of(tmp_path / "a", {**said, "format_version": 0.4})
+    assert (found.eps, found.origin("eps")) == (1e-5, "contract (bioimage.io 0.4)")
+    place = package(tmp_path / "b", describe_04(**UNET), tiny_unet())
+    text = (place / "rdf.yaml").read_text()
+    (place / "rdf.yaml").write_text("%YAML 1.2\n---\n" + text)
+    assert Model(place).contract.layout == "NCHW"
+
+
+def test_weights_of_a_long_address_lie_beside_it(tmp_path):
+    source = "https://zenodo.org/api/records/1/files/weights.onnx?download=1"
+    place = package(tmp_path / "model", describe_04(**UNET), tiny_unet(), source=source)
+    assert Model(place).spec.verdict == "exact"
+
+
+def test_an_archive_is_unpacked_into_the_cache_and_nowhere_else(tmp_path):
+    place = package(tmp_path / "model", describe_04(**UNET), tiny_unet())
+    archive = pack(place, tmp_path / "only" / "model.zip") if (tmp_path / "only").mkdir() is None else None
+    known = Model(archive)
+    assert (known.spec.name, known.spec.path) == ("model", str(archive))
+    assert known.prepared()
+    assert [p.name for p in (tmp_path / "only").iterdir()] == ["model.zip"]
+    cached = list((cache_folder() / "packages" / sha256(archive)).rglob("*"))
+    assert [p.name for p in cached] == ["weights.onnx"]
+    cached[0].write_bytes(b"x" * cached[0].stat().st_size)
+    with pytest.raises(ModelError, match="is not the file that the description means"):
+        _ = Model(archive).spec
+
+
+def broken(folder, **changes):
+    said = describe_04(**UNET)
+    place = package(folder, said, tiny_unet())
+    found = yaml.safe_load((place / "rdf.yaml").read_text())
+    (place / "rdf.yaml").write_text(yaml.safe_dump(found | changes))
+    return place
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"format_version": "0.3.2"}, "is of format 0.3.2; expected format 0.4 or 0.5"),
+        ({"format_version": "1.0"}, "is of format 1.0"),
+        ({"type": "dataset"}, "describes no model"),
+        ({"inputs": []}, "describes no model"),
+        ({"weights": {"torchscript": {"source": "w.pt"}}}, "has no ONNX weights .it has torchscript.*tilewise convert"),
+        ({"weights": {"onnx": {"source": "absent.onnx"}}}, "names absent.onnx, which is not there"),
+        ({"weights": {"onnx": {"source": "../secret.onnx"}}}, "names a file outside of it"),
+        ({"weights": {"onnx": {"source": "/etc/passwd"}}}, "names a file outside of it"),
+        ({"weights": {"onnx": {"source": "https://a.b/c.onnx"}}}, "Download the file and put it there"),
+        ({"weights": {"onnx": {"source": "weights.onnx", "sha256": "0" * 64}}}, "is not the file that the description"),
+        ({"inputs": [{"name": "raw"}]}, "an input without axes"),
+        ({"inputs": [{"name": "raw", "axes": "bcyq"}]}, "axes bcyq in"),
+        ({"inputs": [{"name": "raw", "axes": "bcyy"}]}, "axes bcyy of the input"),
+        ({"inputs": [{"name": "raw", "axes": "bcyx", "shape": [1, 1, 8]}]}, "beside a shape of 3"),
+        ({"inputs": [{"id": "raw", "axes": [{"type": "depth"}]}]}, "an axis of type depth"),
+        ({"inputs": [{"name": "raw", "axes": "bctyx"}]}, "axis of time"),
+        ({"inputs": [{"name": "raw", "axes": "bcyx", "shape": [1, 3, 64, 64]}]}, "takes 3 channels; expected 1"),
+        (
+            {"inputs": [{"name": "raw", "axes": "bcyx", "shape": {"min": "many"}}]},
+            "cannot be understood|beside a shape",
+        ),
+        ({"inputs": [{"name": "raw", "axes": "bcyx", "preprocessing": [3]}]}, "a step 3 of processing"),
+        ({"outputs": [{"name": "out", "axes": "byxc"}]}, "its output is NHWC; expected NCHW.*--output-layout NCHW"),
+    ],
+)
+def test_what_a_description_gets_wrong_is_one_line(changes, words, tmp_path):
+    with pytest.raises(ModelError, match=words) as refusal:
+        _ = Model(broken(tmp_path / "model", **changes)).contract
+    assert "\n" not in str(refusal.value)
+
+
+def test_hostile_files_are_refused(tmp_path):
+    text = tmp_path / "rdf.yaml"
+    text.write_text("!!python/object/apply:os.system ['touch hacked']")
+    with pytest.raises(ModelError, match="is no YAML"):
+        _ = Model(text).spec
+    text.write_text("[" * 100_000)
+    with pytest.raises(ModelError, match="is no YAML"):
+        _ = Model(text).spec
+    text.write_text("- a list")
+    with pytest.raises(ModelError, match="describes no model"):
+        _ = Model(text).spec
+    text.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ModelError, match="is no text"):
+        _ = Model(text).spec
+    assert not (tmp_path / "hacked").exists()
+
+
+@pytest.mark.parametrize("name", ["../evil.onnx", "/evil.onnx", "a/../../evil.onnx", "..\\evil.onnx", "C:evil.onnx"])
+def test_an_archive_that_would_write_elsewhere_is_refused(name, tmp_path):
+    archive = pack(package(tmp_path / "model", describe_04(**UNET), tiny_unet()), tmp_path / "model.zip")
+    with zipfile.ZipFile(archive, "a") as made:
+        made.writestr(name, b"evil")
+    with pytest.raises(ModelError, match="would leave its folder"):
+        _ = Model(archive).spec
+
+
+def test_archives_that_are_none_or_hold_nothing(tmp_path):
+    torn = tmp_path / "torn.zip"
+    torn.write_bytes(b"PK\x03\x04nothing")
+    assert "is no zip archive" in call("inspect", torn).err
+    with zipfile.ZipFile(tmp_path / "bare.zip", "w") as made:
+        made.writestr("weights.onnx", b"x")
+    said = call("inspect", tmp_path / "bare.zip")
+    assert said.code == 2
+    assert "holds no description" in said.err
+
+
+def test_test_tensors_that_are_missing_or_wrong(tmp_path):
+    plain = save(one_layer(), tmp_path)
+    assert "comes without test tensors" in call("inspect", plain, "--test").err
+    pixels = make_pixels((1, 1, 64, 64)).astype(np.float32)
+    place = package(tmp_path / "model", describe_04(**UNET), tiny_unet(), given=pixels, expected=pixels[..., :32])
+    assert "a result of shape" in call("inspect", place, "--test").err
+    np.save(place / "test_input.npy", pixels[0])
+    assert "has shape [1, 64, 64]" in call("inspect", place, "--test").err
+    (place / "test_input.npy").write_bytes(b"no array")
+    assert "is no array of NumPy" in call("inspect", place, "--test").err
+    np.save(place / "test_input.npy", np.array([{}]), allow_pickle=True)
+    assert "is no array of NumPy" in call("inspect", place, "--test").err
+    (place / "test_input.npy").unlink()
+    assert "names test_input.npy, which is not there" in call("inspect", place, "--test").err
+
+
+def test_the_tolerance_of_a_description_counts(tmp_path):
+    pixels = make_pixels((1, 1, 64, 64)).astype(np.float32)
+    axes = [axis("b"), axis("c", channel_names=["raw"]), *(axis(a, {"min": 32, "step": 4}) for a in "yx")]
+    place = package(tmp_path / "a", describe_05(axes=axes, out_axes=axes), tiny_unet(), given=pixels)
+    truth = np.asarray(predict(pixels, place, pixels=Pixels(axes="tcyx")))
+    np.save(place / "test_output.npy", truth + np.float32(0.5))
+    assert call("inspect", place, "--test").code == 2
+    entry = {"absolute_tolerance": 1.0, "relative_tolerance": 0, "mismatched_elements_per_million": 0}
+    loose = describe_05(axes=axes, out_axes=axes, config={"bioimageio": {"reproducibility_tolerance": [entry]}})
+    package(tmp_path / "a", loose, tiny_unet())
+    assert call("inspect", place, "--test").code == 0
+
+
+def deepness(path, target, **entries):
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {key: json.dumps(value) for key, value in entries.items()})
+    onnx.save(model, target)
+    return target
+
+
+@pytest.mark.data
+def test_the_metadata_of_deepness_is_followed(data, tmp_path):
+    said = {
+        "model_type": "Segmentor", "class_names": {0: "field", 1: "road"}, "resolution": 50, "tiles_size": 512,
+        "tiles_overlap": 20, "standardization_mean": [0.5, 0.4, 0.3], "standardization_std": [0.2, 0.25, 0.3],
+        "seg_thresh": 0.6, "seg_small_segment": 7,
+    }  # fmt: skip
+    place = deepness(data / "models" / "deepness_dummy_512_to_484.onnx", tmp_path / "model.onnx", **said)
+    pixels = make_pixels((3, 700, 600))
+    image = write_image(tmp_path / "image.zarr", pixels, "cyx")
+    plan = call("plan", image, place, "--json").json
+    settings = plan["settings"]
+    wanted = {
+        "normalize": "fixed", "mean": [127.5, 102, 76.5], "std": [51, 63.75, 76.5], "output": "labels",
+        "threshold": 0.6, "tile": [512, 512],
+    }  # fmt: skip
+    for name, value in wanted.items():
+        assert settings[name]["from"] == "contract (Deepness)"
+        assert settings[name]["value"] == pytest.approx(value) if name in {"mean", "std"} else value
+    assert any("segments below 7" in note for note in plan["notes"])
+    found = Model(place).contract
+    assert (found.class_names, found.pixel_size, found.halo) == (("field", "road"), (500_000.0,), (52,))
+    assert call("run", image, place, tmp_path / "out.zarr").code == 0
+    labels = zarr.open_array(tmp_path / "out.zarr" / "0")
+    assert (labels.shape, labels.dtype) == ((700, 600), np.uint8)
+    by_hand = Pixels(normalization=Normalization(kind="fixed", mean=(127.5, 102, 76.5), std=(51, 63.75, 76.5)))
+    bare = data / "models" / "deepness_dummy_512_to_484.onnx"
+    dask = predict(pixels, bare, pixels=replace(by_hand, axes="cyx"), results=Results(output="labels"))
+    np.testing.assert_array_equal(np.asarray(dask), labels[:])
+
+
+DOUBLE_AND_MORE = Step(kind="linear", a=(2.5,), b=(0.0,))
+
+
+@pytest.mark.parametrize(
+    ("metadata", "wanted"),
+    [
+        ({}, None),
+        ({"names": "{0: 'car'}", "stride": "32", "task": "detect"}, None),
+        ({"model_type": '"something else"'}, None),
+        (
+            {"model_type": '"Regressor"', "reg_output_scaling": "2.5"},
+            {"steps": (Step(kind="linear", a=(2.5,), b=(0.0,)),)},
+        ),
+        ({"model_type": '"Segmentor"', "class_names": "{0: 'a', 1: 'b'}"}, {"class_names": ("a", "b")}),
+        (
+            {"model_type": '"Segmentor"', "class_names": '[{"0": "Coffee"}, {"0": "Juice"}]'},
+            {"class_names": ("Coffee",)},
+        ),
+        ({"model_type": '"Segmentor"', "class_names": '{"0": "a", "2": "b"}'}, {"class_names": None}),
+        ({"model_type": '"Segmentor"', "tile_size": "256", "tiles_overlap": "15"}, {"tile": (256,), "halo": (20,)}),
+        ({"model_type": "Segmentor", "standardization_std": "[0, 1]"}, {"output": "labels", "normalize": None}),
+        ({"model_type": '"Segmentor"', "seg_thresh": "inf", "resolution": "x"}, {"threshold": 0.5, "pixel_size": None}),
+    ],
+)
+def test_variants_of_deepness(metadata, wanted):
+    found = read_deepness(metadata)
+    if wanted is None:
+        assert found is SILENT
+        return
+    assert {name: getattr(found, name) for name in wanted} == wanted
+    assert found.origin("output" if "output" in found.said() else "mean").startswith("contract (Deepness)")
+
+
+def test_a_description_and_metadata_together(tmp_path):
+    model = tiny_unet()
+    onnx.helper.set_model_props(model, {"tilewise": json.dumps({"version": 1, "class_names": ["cell"], "halo": [4]})})
+    found = contract_of(tmp_path / "model", describe_04(**UNET, halo=(0, 0, 8, 8), after=[{"name": "sigmoid"}]), model)
+    assert (found.halo, found.class_names, found.activation) == ((8, 8), ("cell",), "sigmoid")
+    assert found.origin("halo") == "contract (bioimage.io 0.4)"
+    assert found.origin("class_names") == "contract (tilewise)"
+
+
+@given(text=st.text(max_size=200))
+def test_any_text_as_metadata_is_read_or_silent(text):
+    found = read_deepness(dict.fromkeys(DEEPNESS, text))
+    assert found is SILENT or found.origins

@@ -97,7 +97,9 @@ class Model:
 
     def inspect(self) -> dict[str, Any]:
         """What ``tilewise inspect --json`` prints."""
-        return self.spec.inspect()
+        said = self.contract
+        told = {name: {"value": said.plain(name), "from": said.origin(name)} for name in said.said()}
+        return {**self.spec.inspect(), "contract": told}
 
 
 def prepare(path: str | Path, spec: ModelSpec, *, graph: Graph | None = None) -> bytes:

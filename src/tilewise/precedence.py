@@ -51,8 +51,9 @@ def settle(asked: Asked, contract: Contract, *, names: Sequence[str] = ()) -> As
         SettingError: values that do not go together, or a flag that another value leaves without effect.
     """
     given = set(asked.given) | {name for name, value, default in options_of(asked) if value != default}
-    said = {} if asked.graph.contract == "ignore" else _allowed(contract, asked, given)
-    if said:
+    said: dict[str, Any] = {}
+    if asked.graph.contract != "ignore":
+        said = _allowed(contract, asked, given)
         _check_met(contract, given)
         found = match_names(contract.channel_names or (), names)
         if found is not None and "channels" not in said:

@@ -54,7 +54,7 @@ def contract(
 
 
 def _show(found: Contract, *, as_json: bool) -> None:
-    said = {name: {"value": _plain(value), "from": found.origin(name)} for name, value in found.said().items()}
+    said = {name: {"value": found.plain(name), "from": found.origin(name)} for name in found.said()}
     unmet = [one.what for one in found.unmet]
     if as_json:
         print(json.dumps({"contract": said, "unmet": unmet, "notes": list(found.notes)}, indent=1))
@@ -63,12 +63,6 @@ def _show(found: Contract, *, as_json: bool) -> None:
     lines |= {f"unmet {k}": what for k, what in enumerate(unmet, 1)}
     lines |= {f"note {k}": words for k, words in enumerate(found.notes, 1)}
     print(tabulate(lines) if lines else "the model says nothing of itself: write it down with --set KEY=VALUE")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_plain(one) for one in value]
-    return value.to_json() if hasattr(value, "to_json") else value
 
 
 def _text(value: Any) -> str:

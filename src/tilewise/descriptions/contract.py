@@ -140,9 +140,19 @@ class Contract:
         """Where a field comes from."""
         return dict(self.origins).get(name, "")
 
+    def plain(self, name: str) -> Any:
+        """A field as JSON holds it."""
+        return _plain(getattr(self, name))
+
     def said(self) -> dict[str, Any]:
         """Every field that says something, by its name."""
         return {name: value for name in FIELDS if (value := getattr(self, name)) is not None}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    return value.to_json() if hasattr(value, "to_json") else value
 
 
 FIELDS = tuple(f.name for f in fields(Contract) if f.default is None and f.name != "trial")

@@ -99,7 +99,8 @@ def _random(op: Op) -> bool:
 
 
 def _entry(layout: str, trace: Trace, image: str) -> State:
-    letters = [letter for letter in layout if letter in "DHW"]
+    # in spatial order, whatever the layout's: NCWH is what some models made with ImageJ in mind take
+    letters = [letter for letter in "DHW" if letter in layout]
     made = []
     for letter, size in zip(layout, trace.shapes[image], strict=True):
         if letter not in "DHW":
