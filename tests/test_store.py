@@ -55,6 +55,7 @@ def test_both_kinds_answer_alike(store):
     assert store.read("a") == b"hello"
     assert store.below("b/c d+e%20").read("ü") == b""
     assert store.size("a") == 5
+    assert store.peek("b/c d+e%20/ü", 4) == (b"", 0)
     assert store.peek("a", 2) == (b"he", 5)
     assert store.peek("a", 9) == (b"hello", 5)
     assert store.holds("none", "a")
@@ -69,7 +70,7 @@ def test_both_kinds_answer_alike(store):
     assert store.names() == ["ab"]
 
 
-@pytest.mark.parametrize("key", ["../a", "a/../b", "a//b", "/a", "a/", ".", "a\nb", "a\0"])
+@pytest.mark.parametrize("key", ["../a", "a/../b", "a//b", "/a", "a/", ".", "a\0"])
 def test_a_key_never_leaves_its_folder(store, key):
     for verb in (store.read, store.size, store.remove, store.below, store.nodes, store.holds):
         with pytest.raises(StoreError, match="the name"):

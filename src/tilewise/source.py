@@ -6,14 +6,16 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from tilewise.errors import ImageError, explain
+from tilewise.errors import ImageError, StoreError
 from tilewise.geometry import Box
+from tilewise.openers.faults import check_stored, find_blame
 from tilewise.openers.find import open_image, open_level, open_view
 from tilewise.openers.held import Array
 from tilewise.openers.plates import is_plate, list_fields
 from tilewise.openers.spec import MISSING, ImageSpec
 from tilewise.openers.table import OPENERS, Pixels
 from tilewise.openers.view import first_pixel, read_view, stored_box
+from tilewise.store import is_url
 
 if TYPE_CHECKING:
     import numpy as np
@@ -96,11 +98,18 @@ class Source:
         parts = self._select(lead_box, channels, spatial_box)
         region = self._region(parts)
         pixels, stored = _open_cached(self.spec), stored_box(self.spec, region)
-        _check_stored(self.spec, pixels, stored, missing=missing)
+        # over a network the read itself finds out what is missing
+        distant = is_url(self.spec.path)
+        if not distant:
+            check_stored(self.spec, pixels, stored, missing=missing)
         try:
             found = read_view(pixels, self.spec, tuple(parts[axis] for axis in self.spec.axes))
+        except StoreError:
+            raise
         except Exception as error:
-            raise _blame(self.spec, pixels, stored, error) from error
+            raise find_blame(self.spec, pixels, stored, error) from error
+        if distant:
+            check_stored(self.spec, pixels, stored, missing=missing)
         order = [axis for axis in self.lead + "c" + self.spatial if axis in self.spec.axes]
         found = found.transpose([self.spec.axes.index(axis) for axis in order])
         if "c" not in self.spec.axes:
@@ -175,43 +184,3 @@ def _open_cached(spec: ImageSpec) -> Pixels:
                 _open.pop(next(iter(_open)))
             _open[key] = OPENERS[spec.opener].open_pixels(spec.base)
         return _open[key]
-
-
-def _check_stored(spec: ImageSpec, pixels: Pixels, region: Box, *, missing: Literal["error", "fill"]) -> None:
-    for key, _, fault in pixels.stored(region):
-        if fault == MISSING and missing == "error":
-            raise ImageError(
-                f"chunk {key} of {_place(spec)} is missing",
-                "every chunk of the region",
-                "If the writer leaves out chunks of background on purpose, add --missing fill; else write it again.",
-            )
-        if fault is not None and fault != MISSING:
-            raise _corrupt(spec, key, fault)
-
-
-def _blame(spec: ImageSpec, pixels: Pixels, region: Box, error: Exception) -> ImageError:
-    """Find the chunk that a failed read stumbled over, by reading each alone."""
-    for key, box, fault in pixels.stored(region):
-        if fault == MISSING:
-            continue
-        try:
-            pixels.read(box.slices)
-        except Exception as cause:
-            return _corrupt(spec, key, explain(cause))
-    return ImageError(
-        f"{_place(spec)} could not be read from {region.start} to {region.stop} ({explain(error)})",
-        "a store that answers",
-        "Check disk and network, and run the same command again.",
-    )
-
-
-def _corrupt(spec: ImageSpec, key: str, why: str) -> ImageError:
-    return ImageError(
-        f"chunk {key} of {_place(spec)} is corrupt or cut short ({why})",
-        "bytes that its codecs decode",
-        "Copy or write the image again.",
-    )
-
-
-def _place(spec: ImageSpec) -> str:
-    return f"{spec.path}/{spec.array_path}".rstrip("/")

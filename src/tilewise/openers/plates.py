@@ -9,9 +9,8 @@ from tilewise.errors import ImageError
 from tilewise.openers.node import enter, open_folder, read_node
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tilewise.openers.node import Node
+    from tilewise.store import Store
 
 
 def is_plate(path: str) -> bool:
@@ -51,10 +50,10 @@ def find_field(path: str, field: str) -> str:
     wanted = name.removeprefix(well).strip("/") or (fields[0] if fields else "")
     if wanted not in fields:
         raise _absent(path, field, tuple(f"{well}/{one}" for one in fields), "fields")
-    return str(enter(folder, f"{well}/{wanted}"))
+    return enter(folder, f"{well}/{wanted}").place
 
 
-def _open_plate(path: str) -> tuple[Path, Node]:
+def _open_plate(path: str) -> tuple[Store, Node]:
     folder = open_folder(path)
     node = read_node(folder)
     if ngff.find_kind(node.attributes) != "plate":
@@ -62,7 +61,7 @@ def _open_plate(path: str) -> tuple[Path, Node]:
     return folder, node
 
 
-def _list_well(folder: Path, well: str) -> tuple[str, ...]:
+def _list_well(folder: Store, well: str) -> tuple[str, ...]:
     return ngff.list_members(read_node(enter(folder, well)).attributes)
 
 

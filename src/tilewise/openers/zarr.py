@@ -1,4 +1,4 @@
-"""Zarr 2 and 3 arrays and OME-Zarr images on the local file system."""
+"""Zarr 2 and 3 arrays and OME-Zarr images, on a disk or an object store."""
 
 from __future__ import annotations
 
@@ -7,24 +7,31 @@ import itertools
 import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from tilewise import ngff
 from tilewise.errors import ImageError
 from tilewise.openers.axes import check_level, name_axes
+from tilewise.openers.distant import DistantPixels
 from tilewise.openers.node import Node, enter, is_node, open_folder, read_node
 from tilewise.openers.pixels import Pixels, open_array
 from tilewise.openers.spec import ImageSpec
+from tilewise.store import is_url, join, open_store, parents
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from tilewise.store import Store
+
+SHOWN = 5
+"""Members of a group that are named."""
 
 
 def recognize(path: str) -> bool:
     """True if the folder is a node of a zarr hierarchy."""
     folder = open_folder(path)
-    return folder.is_dir() and is_node(folder)
+    return is_node(folder)
 
 
 def inspect(path: str, *, axes: str | None, level: int) -> ImageSpec:
@@ -40,23 +47,22 @@ def inspect(path: str, *, axes: str | None, level: int) -> ImageSpec:
             raise ImageError(
                 f"--level {level} for {path}, which is level {own_level} itself",
                 "one of the two",
-                f"Give {group} with --level {level}, or leave --level out.",
+                f"Give {group.place} with --level {level}, or leave --level out.",
             )
         return _inspect_image(group, read_node(group), axes=axes, level=own_level)
     if level != 0:
         raise ImageError(f"--level {level} for the plain array {path}", "level 0, its only one", "Leave --level out.")
     found = open_array(folder, node.zarr_format)
-    names = name_axes(axes, _dimension_names(node), found.ndim, folder)
+    names = name_axes(axes, _dimension_names(node), found.ndim, folder.place)
     return _describe(folder, "", found, node, multiscale=None, axes=names, level=0)
 
 
-def open_pixels(spec: ImageSpec) -> Pixels:
+def open_pixels(spec: ImageSpec) -> Pixels | DistantPixels:
     """Open the array that a spec describes, and make sure that it is still the same.
 
     Raises:
         ImageError: the image's metadata are no longer what the spec was made from.
     """
-    folder = Path(spec.path)
     now = inspect(spec.path, axes=spec.axes, level=spec.level)
     if now.fingerprint != spec.fingerprint:
         raise ImageError(
@@ -64,45 +70,47 @@ def open_pixels(spec: ImageSpec) -> Pixels:
             "an image that stays as it is while it is read",
             "Run again once it is complete.",
         )
-    place = folder / spec.array_path
+    place = open_store(join(spec.path, spec.array_path))
     blosc = spec.shards is None and spec.codecs[-1:] in {("blosc",), ("numcodecs.blosc",)}
-    return Pixels(place, open_array(place, spec.zarr_format), spec.shards or spec.chunks, blosc)
+    pixels = Pixels(place, open_array(place, spec.zarr_format), spec.shards or spec.chunks, blosc)
+    return DistantPixels(pixels) if is_url(spec.path) else pixels
 
 
-def _find_owner(folder: Path) -> tuple[Path, int] | None:
+def _find_owner(folder: Store) -> tuple[Store, int] | None:
     """The image group that lists an array among its levels, and which one it is."""
-    for group in itertools.islice(folder.parents, 3):
+    for group in map(open_store, parents(folder.place)[:3]):
         if not is_node(group):
             return None
         node = read_node(group)
         if node.kind == "group" and ngff.find_kind(node.attributes) == "image":
-            paths = [level.path for level in ngff.read_image(node.attributes, str(group)).levels]
-            place = folder.relative_to(group).as_posix()
+            paths = [level.path for level in ngff.read_image(node.attributes, group.place).levels]
+            depth = parents(folder.place).index(group.place) + 1
+            place = "/".join(PurePosixPath(folder.place.replace("\\", "/")).parts[-depth:])
             return (group, paths.index(place)) if place in paths else None
     return None
 
 
-def _inspect_image(folder: Path, node: Node, *, axes: str | None, level: int) -> ImageSpec:
+def _inspect_image(folder: Store, node: Node, *, axes: str | None, level: int) -> ImageSpec:
     if ngff.find_kind(node.attributes) != "image":
         raise _refuse_group(folder, node)
-    image = ngff.read_image(node.attributes, str(folder))
-    check_level(level, len(image.levels), folder)
+    image = ngff.read_image(node.attributes, folder.place)
+    check_level(level, len(image.levels), folder.place)
     array_path = image.levels[level].path
     place = enter(folder, array_path)
     inner = read_node(place)
     if inner.kind != "array":
-        raise ImageError(f"level {level} of {folder}, {array_path}, is a group", "an array", "Mend the metadata.")
+        raise ImageError(f"level {level} of {folder.place}, {array_path}, is a group", "an array", "Mend the metadata.")
     found = open_array(place, inner.zarr_format)
-    names = name_axes(axes, image.axes, found.ndim, folder)
+    names = name_axes(axes, image.axes, found.ndim, folder.place)
     return _describe(folder, array_path, found, inner, multiscale=image, axes=names, level=level, group=node)
 
 
-def _refuse_group(folder: Path, node: Node) -> ImageError:
+def _refuse_group(folder: Store, node: Node) -> ImageError:
     kind = ngff.find_kind(node.attributes)
     members = ngff.list_members(node.attributes)
     if kind is None or kind == "series":
-        inner = sorted(entry for entry in folder.iterdir() if is_node(entry))
-        members = tuple(entry.name for entry in inner if entry.name != "OME")
+        inner = (name for name in folder.names() if name != "OME" and is_node(folder.below(name)))
+        members = tuple(itertools.islice(inner, SHOWN + 1))
     what = {
         "plate": "an OME-Zarr plate, which holds many images",
         "well": "a well of an OME-Zarr plate, which holds a field an image",
@@ -112,10 +120,10 @@ def _refuse_group(folder: Path, node: Node) -> ImageError:
     }[kind if kind != "image" else None]
     # a plate's members are wells, and a field lies one further down
     example = f"{members[0]}/0" if kind == "plate" and members else (members[0] if members else "")
-    shown = ", ".join(members[:5]) + (" ..." if len(members) > 5 else "")
+    shown = ", ".join(members[:SHOWN]) + (" ..." if len(members) > SHOWN else "")
     held = f" (it holds {shown})" if members else " (it holds none)"
-    do = f"Give one of them, for example {folder / example}" if example else "Check the path."
-    return ImageError(f"{folder} is {what}{held}", "one image or one array", do)
+    do = f"Give one of them, for example {folder.place}/{example}" if example else "Check the path."
+    return ImageError(f"{folder.place} is {what}{held}", "one image or one array", do)
 
 
 def _dimension_names(node: Node) -> str | None:
@@ -128,7 +136,7 @@ def _dimension_names(node: Node) -> str | None:
 
 
 def _describe(
-    folder: Path,
+    folder: Store,
     array_path: str,
     found: Any,
     node: Node,
@@ -142,7 +150,7 @@ def _describe(
     place = multiscale.levels[level] if multiscale is not None else None
     ome = ngff.find_ome(group.attributes)["multiscales"][0] if group is not None else None
     return ImageSpec(
-        path=str(folder),
+        path=folder.place,
         array_path=array_path,
         axes=axes,
         shape=tuple(int(n) for n in found.shape),
@@ -155,11 +163,15 @@ def _describe(
         translation=(0.0,) * ndim if place is None else place.translation,
         units=(None,) * ndim if multiscale is None else multiscale.units,
         channel_names=() if multiscale is None else multiscale.channels,
-        name=(multiscale.name if multiscale is not None else "") or re.sub(r"(\.ome)?\.zarr$", "", folder.name),
+        name=(multiscale.name if multiscale is not None else "") or _bare_name(folder),
         zarr_format=node.zarr_format,
         codecs=_list_codecs(node),
         fingerprint=_fingerprint(node.metadata, array_path, ome),
     )
+
+
+def _bare_name(folder: Store) -> str:
+    return re.sub(r"(\.ome)?\.zarr$", "", PurePosixPath(folder.place.replace("\\", "/")).name)
 
 
 def _list_codecs(node: Node) -> tuple[str, ...]:

@@ -6,6 +6,19 @@ from tilewise.store.address import absolute, is_url, join, local, parents, relat
 from tilewise.store.bucket import Bucket
 from tilewise.store.disk import Disk
 from tilewise.store.door import open_store
+from tilewise.store.look import watched
 from tilewise.store.verbs import Store
 
-__all__ = ["Bucket", "Disk", "Store", "absolute", "is_url", "join", "local", "open_store", "parents", "relate"]
+__all__ = [
+    "Bucket",
+    "Disk",
+    "Store",
+    "absolute",
+    "is_url",
+    "join",
+    "local",
+    "open_store",
+    "parents",
+    "relate",
+    "watched",
+]

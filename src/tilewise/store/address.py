@@ -92,7 +92,8 @@ def parse(place: str) -> Address:
 def check_key(key: str, place: str) -> str:
     """The key itself; refuses one that could leave its folder, or that no store could hold."""
     names = key.split("/")
-    if any(name in {"", ".", ".."} or re.search(r"[\x00-\x1f\x7f]", name) for name in names):
+    odd = r"[\x00-\x1f\x7f]" if is_url(place) else r"\x00"
+    if any(name in {"", ".", ".."} or re.search(odd, name) for name in names):
         raise StoreError(
             f"the name {key!r} below {place}", "names without '.', '..' or nothing between slashes", "Check the path."
         )

@@ -81,6 +81,7 @@ class Bucket:
     def peek(self, key: str, count: int) -> tuple[bytes, int] | None:
         """The first bytes of an object, and how many it has in all; None if there is none."""
         import obstore
+        from obstore.exceptions import BaseError
 
         with self._told(key):
             try:
@@ -88,6 +89,11 @@ class Bucket:
                 return found.bytes().to_bytes(), found.meta["size"]
             except FileNotFoundError:
                 return None
+            except BaseError:
+                # of an object without bytes there is no first part
+                if self.size(key) == 0:
+                    return b"", 0
+                raise
 
     def size(self, key: str) -> int | None:
         """How many bytes an object has; None if there is none."""

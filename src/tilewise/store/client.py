@@ -17,8 +17,9 @@ from tilewise.errors import SettingError, StoreError
 if TYPE_CHECKING:
     from tilewise.store.address import Address
 
-SECONDS = 120.0
-"""How long a request is tried again before it counts as failed; TILEWISE_STORE_SECONDS changes it."""
+SECONDS = 30.0
+"""How long a request that fails is tried again; TILEWISE_STORE_SECONDS changes it. One that stands still is given up
+after twice as long, so that whatever a store does is said within three times."""
 
 ENVIRONMENT = ("AWS_", "GOOGLE_", "AZURE_", "TILEWISE_STORE_")
 """Beginnings of the variables that a connection depends on."""
@@ -76,7 +77,7 @@ def connect(address: Address) -> Any:
 
 
 def patience() -> float:
-    """Seconds after which a request that is tried again and again counts as failed."""
+    """Seconds for which a request that fails is tried again."""
     text = os.environ.get("TILEWISE_STORE_SECONDS", str(SECONDS))
     try:
         seconds = float(text)
@@ -94,12 +95,12 @@ def _open(address: Address) -> Any:
     # a single request may take long where a big part travels over a slow line; one that stands still may not
     client: Any = {
         "connect_timeout": timedelta(seconds=min(5.0, seconds)),
-        "read_timeout": timedelta(seconds=seconds / 2),
+        "read_timeout": timedelta(seconds=2 * seconds),
         "timeout": timedelta(seconds=max(600.0, seconds)),
         "user_agent": "tilewise",
     }
     retry: Any = {
-        "max_retries": 10,
+        "max_retries": 10_000,
         "retry_timeout": timedelta(seconds=seconds),
         "backoff": {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=5), "base": 2},
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from obstore.exceptions import BaseError
@@ -11,15 +10,12 @@ from zarr.abc.store import Store
 from zarr.storage import ObjectStore
 
 from tilewise.store.faults import name_fault
+from tilewise.store.look import LOOK
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+    from collections.abc import AsyncIterator, Iterable, Iterator
 
     from tilewise.store.address import Address
-
-LOOK: ContextVar[Callable[[str, Any, bool], None] | None] = ContextVar("LOOK", default=None)
-"""Told of each object that zarr asks for below the current call: its key, its bytes or None if it is not there, and
-whether all of it was asked for."""
 
 
 class Watched(Store):  # type: ignore[misc]
