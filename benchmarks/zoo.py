@@ -51,9 +51,9 @@ def judge(specimen: Specimen, spec: ModelSpec) -> dict[str, bool]:
     smaller = False
     if local:
         cuts = [brute.cut(specimen, axis) for axis in range(specimen.ndim)]
-        smaller = any(cut.smaller for cut in cuts)
+        smaller = any(cut.smaller for cut in cuts) and not specimen.coarse
         # never less than measured, and an index to spare at most, where coordinates are rounded
-        spare = 1 if spec.verdict == "exact to rounding" else 0
+        spare = 1 if spec.verdict == "exact to rounding" or specimen.coarse else 0
         measured = [max(cut.before, cut.after) for cut in cuts]
         fits = spec.radius is not None and all(m <= r <= m + spare for m, r in zip(measured, spec.radius, strict=True))
     else:

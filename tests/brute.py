@@ -110,7 +110,7 @@ def _cut(specimen, axis: int, output: int, q: Fraction) -> Brute:
     """Cut at a multiple of the claimed M on either side, and slide by every divisor of it."""
     m = specimen.axes(specimen.multiple)[axis]
     claimed = specimen.axes(specimen.radius)[axis]
-    rounding = specimen.verdict == "exact to rounding" or specimen.name.startswith(("quantised", "U-Net"))
+    rounding = specimen.verdict == "exact to rounding" or specimen.rounding
     margin = -(-(max(7, 2 * m)) // m) * m
     lost = specimen.lead + specimen.trail
     others = [4 * specimen.axes(specimen.multiple)[i] + lost + 8 for i in range(specimen.ndim)]

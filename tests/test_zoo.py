@@ -25,6 +25,7 @@ RUN = (
     "layout NHWC", "layout DHWC", "layout HW", "HWC to CHW", "type int8", "type out bool", "labels as int64",
     "multiple 4 by 2", "valid U-Net", "super-resolution x3, declared size", "stride 3 after x2", "three resolutions",
     "classifier of one size", "a batch of four baked in", "probability and distances", "quantised, QLinearConv",
+    "legacy unet", "dynamo windows", "keras unet", "keras several", "keras flattened",
 )  # fmt: skip
 """One of a kind; the others run in benchmarks/zoo.py."""
 
@@ -72,10 +73,10 @@ def test_claims(specimen, tmp_path):
 @named(LOCAL)
 def test_radius_and_multiple_are_those_of_brute_force(specimen):
     cuts = [brute.cut(specimen, axis) for axis in range(specimen.ndim)]
-    assert [sorted(cut.smaller) for cut in cuts] == [[]] * specimen.ndim
+    assert specimen.coarse or not any(cut.smaller for cut in cuts)
     measured = tuple(max(cut.before, cut.after) for cut in cuts)
     # where coordinates are rounded, an index is taken to spare
-    spare = 1 if specimen.verdict == "exact to rounding" else 0
+    spare = 1 if specimen.verdict == "exact to rounding" or specimen.coarse else 0
     assert measured == tuple(reach - spare for reach in specimen.axes(specimen.radius))
 
 

@@ -12,6 +12,7 @@ import zarr
 
 from brute import Runner, pixels
 from tilewise import Cut, Machine, Model, Results, run
+from tilewise.placement import name_folders
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,9 +66,8 @@ def compare(specimen: Specimen, folder: Path) -> Compared:
         results=Results(output="raw"), machine=Machine(device="cpu", workers="auto"),
     )  # fmt: skip
     worst = 0.0
-    for k, port in enumerate(model.spec.written):
-        name = f"{port.name}/0" if len(model.spec.written) > 1 else "0"
-        found = zarr.open_array(folder / "out.zarr" / name, mode="r")[:]
+    for k, inside in enumerate(name_folders([port.name for port in model.spec.written])):
+        found = zarr.open_array(folder / "out.zarr" / (inside or "") / "0", mode="r")[:]
         wanted = untiled(model, image.astype(specimen.dtype), tile, k)
         if found.size != wanted.size or found.dtype != wanted.dtype:
             raise AssertionError(f"{found.shape} {found.dtype} for {wanted.shape} {wanted.dtype}")

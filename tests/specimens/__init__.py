@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from specimens import formats, geometries, habits, mixing
+from specimens import exported, formats, geometries, habits, mixing
 from specimens.entry import Specimen
 
 SPECIMENS: tuple[Specimen, ...] = (
@@ -10,6 +10,7 @@ SPECIMENS: tuple[Specimen, ...] = (
     *geometries.SPECIMENS,
     *habits.SPECIMENS,
     *mixing.SPECIMENS,
+    *exported.SPECIMENS,
 )
 
 __all__ = ["SPECIMENS", "Specimen"]

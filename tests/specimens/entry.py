@@ -62,6 +62,10 @@ class Specimen:
     """Of all outputs, if there are several."""
     sizes: tuple[int, ...] = ()
     """Of the image that is run; something odd if empty."""
+    coarse: bool = False
+    """M is what the strides say, though less would do."""
+    rounding: bool = False
+    """Weights are no whole numbers: brute force calls what is rounded equal."""
     whole: bool = False
     """Tiled equals untiled only for an image of one tile."""
 

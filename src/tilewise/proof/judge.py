@@ -21,6 +21,8 @@ PROOF_SECONDS = 60.0
 """For the certificate and the probes together; what would take longer is skipped, and said."""
 CONSTANT = "skipped: the output is constant on noise"
 """Nothing can be told from an output that never changes."""
+SHIFTED = "shifted windows compared"
+"""What a certificate is for a graph of one size."""
 ROUNDING = 1e-5
 """Of the output's range: what may be called rounding, where the walk is clean."""
 
@@ -84,7 +86,7 @@ def _compared(runner: Runner, frame: Frame, layout: str, cost: float, end: float
     found = shift(runner, frame, layout)
     if found is None:
         return Evidence((), "skipped: a tile of the fixed size has no place that feels no cut")
-    return Evidence((), "shifted windows compared", found.difference, found.tile)
+    return Evidence((), SHIFTED, found.difference, found.tile)
 
 
 def judge(explored: Explored, choice: Choice, evidence: Evidence) -> tuple[Verdict, str]:
@@ -134,4 +136,6 @@ def _measured(evidence: Evidence, rounding: list[str], letters: str) -> tuple[Ve
     largest = max(evidence.difference or 0.0, worst.beyond if worst else 0.0)
     if largest > 0:
         return "exact to rounding", f"tiled and untiled differ by {largest:.1e} of the range on noise"
+    if evidence.status == SHIFTED:
+        return "exact", "all operators are local; shifted windows are equal where neither feels a cut, difference 0"
     return "exact", "all operators are local; tiled equals untiled on noise, difference 0"
