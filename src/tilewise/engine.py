@@ -12,17 +12,20 @@ from tilewise import levels, place, sink, spot, stats
 from tilewise.account import Account
 from tilewise.cluster import connect, dashboard
 from tilewise.columns import store_mask
+from tilewise.errors import SettingError
 from tilewise.events import Ended, Noted, Started, tell
 from tilewise.ledger import Ledger
 from tilewise.lock import acquire, refuse_held
 from tilewise.masking import describe_mask
 from tilewise.model import Model
+from tilewise.placement import find_place
 from tilewise.planning import plan
 from tilewise.plugin import hand_out, renew, take_back
 from tilewise.record import folder_of, read_json, read_stamp, write_json
 from tilewise.result import Result, Tally, result_of
 from tilewise.resume import record_of, recorded_cut
 from tilewise.settings import Asked, Behaviour, Cut, Graph, Machine, Pixels, Results
+from tilewise.source import open_view
 from tilewise.surveying import survey
 from tilewise.task import Job
 from tilewise.wave import drive
@@ -41,7 +44,7 @@ if TYPE_CHECKING:
 def run(
     image: str | Path | Array,
     model: str | Path | Model,
-    out: str | Path,
+    out: str | Path | None = None,
     *,
     cut: Cut = Cut(),
     pixels: Pixels = Pixels(),
@@ -57,7 +60,7 @@ def run(
     Args:
         image: the path of an image, or an array of NumPy, Dask or xarray, which workers inside this process read.
         model: an ONNX file, or a bioimage.io description of one: its YAML file, folder or zip archive.
-        out: where the result goes: an OME-Zarr 0.5 image.
+        out: where the result goes: an OME-Zarr image; left out if labels go into the image itself.
         cut: tiles, halos, blocks.
         pixels: axes, level, channels, normalization.
         results: what is written.
@@ -83,11 +86,12 @@ def run(
     return execute(plan_run(image, known, out, asked), known, observers)
 
 
-def plan_run(image: str | Path | Array, model: Model, out: str | Path, asked: Asked) -> Plan:
+def plan_run(image: str | Path | Array, model: Model, out: str | Path | None, asked: Asked) -> Plan:
     """The plan of a run; one that goes on where an earlier one was cut short keeps what that one settled."""
     cut = asked.cut
     if not asked.behaviour.overwrite:
-        stamp = read_stamp(place.resolve(str(out)))
+        where = find_place(open_view(image, asked.pixels), out, asked.results)
+        stamp = None if where is None else read_stamp(place.resolve(where))
         cut = recorded_cut(cut, stamp.record if stamp is not None else None, model.spec)
     return plan(
         image,
@@ -116,9 +120,10 @@ def execute(made: Plan, model: Model, observers: tuple[Observer, ...] = ()) -> R
 def check_target(made: Plan) -> None:
     """Refuse an output that cannot be written, before workers start."""
     if not made.outputs:
-        raise ValueError("a plan without an output cannot be run")
+        raise SettingError("a run without an OUT", "a place for the result", "Name one, or add --labels-into.")
     out = made.outputs[0].path
-    place.check_place(out, (made.image.path, made.model.path), overwrite=made.behaviour.overwrite)
+    labels = made.recipe.results.labels_into
+    place.check_place(out, (made.image.path, made.model.path), overwrite=made.behaviour.overwrite, labels=labels)
     refuse_held(out)
 
 

@@ -180,6 +180,10 @@ def ask(chosen: dict[Option, Any]) -> Asked:
     # --level 0 is the default: only here it can be told from none
     if {"--level", "--pixel-size"} <= {option.flag for option in given}:
         raise SettingError("--level and --pixel-size", "one of the two", "Leave one of them out.")
+    asked = values.get(Results, {})
+    if asked.get("labels_into") and asked.get("output", "labels") != "labels":
+        got = f"--labels-into with --output {asked['output']}"
+        raise SettingError(got, "labels", "Use --output labels, or name an OUT.")
     return Asked(
         cut=made(Cut),
         pixels=made(Pixels),

@@ -35,20 +35,24 @@ def look(path: str) -> Place:
     return "free" if started else "foreign"
 
 
-def check_place(path: str, inputs: Sequence[str] = (), *, overwrite: bool = False) -> Place:
+def check_place(path: str, inputs: Sequence[str] = (), *, overwrite: bool = False, labels: bool = False) -> Place:
     """Refuse a place where an output must not go; writes nothing.
 
     Args:
         path: the output.
         inputs: what is read; the output may neither lie inside of it nor hold it.
         overwrite: said to the user only: what is not tilewise's is refused all the same.
+        labels: the output is one of the labels of an input, and lies where those belong.
     """
     out = resolve(path)
+    around = parents(out)
+    home = next((s for s in inputs if labels and around[:2] and relate(around[1], s) == "is"), None)
     for source in inputs:
         relation = relate(out, source)
-        if relation is not None:
+        if relation is not None and source != home:
             raise OutputError(f"output {path} {relation} the input {source}", "a place of its own", "Choose another.")
-    for parent in parents(out):
+    # around labels lie their image, and a plate or series that it may be part of
+    for parent in around if home is None else ():
         if open_store(parent).holds(*NODES):
             raise OutputError(
                 f"output {path} lies inside the zarr store {parent}", "a place of its own", "Choose another."

@@ -7,28 +7,58 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tilewise.errors import SettingError
+from tilewise.errors import ImageError, SettingError
 from tilewise.geometry import Samples
 from tilewise.postprocess import score_range
 from tilewise.sink import OutputSpec
-from tilewise.store import absolute
+from tilewise.store import absolute, join
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from tilewise.block import Product
     from tilewise.geometry import Index
     from tilewise.ngff import Version
+    from tilewise.openers.spec import ImageSpec
     from tilewise.plans import Plan
     from tilewise.pyramid import Method
+    from tilewise.settings import Results
 
 SIDES = {2: 512, 3: 128}
 """Pixels a side that a chunk of zarr 2 stays below, if a core does."""
 
 
+def find_place(image: ImageSpec, out: str | Path | None, results: Results) -> str | None:
+    """Where the result goes: the output that is named, or the image's own place for labels.
+
+    Raises:
+        SettingError: labels for the image, and an output beside it.
+        ImageError: the image has no place for labels.
+    """
+    if not results.labels_into:
+        return None if out is None else str(out)
+    if out is not None:
+        raise SettingError(f"--labels-into beside the output {out}", "one of the two", "Leave one of them out.")
+    found = image.base
+    if found.opener != "zarr" or not found.array_path:
+        raise ImageError(
+            f"--labels-into {found.path}, which is no OME-Zarr image",
+            "an OME-Zarr image, which has a place for labels",
+            "Name an OUT, or point at the image's group.",
+        )
+    return join(join(found.path, "labels"), str(results.name))
+
+
 def place_outputs(made: Plan, out: str) -> tuple[OutputSpec, ...]:
     """The outputs of a plan at a path: one at ``OUT/0``, several at ``OUT/<name>/0``."""
     products = made.recipe.products
+    if made.recipe.results.labels_into and len(products) > 1:
+        raise SettingError(
+            f"--labels-into for a model of outputs {', '.join(p.name for p in products)}",
+            "one output",
+            f"Choose one: --output-name {products[0].name}",
+        )
     return tuple(_place(made, product, out) for product in products)
 
 

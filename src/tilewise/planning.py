@@ -18,7 +18,7 @@ from tilewise.model import Model
 from tilewise.normalize import check_numbers, check_types
 from tilewise.origins import trace
 from tilewise.place import check_place
-from tilewise.placement import place_outputs
+from tilewise.placement import find_place, place_outputs
 from tilewise.plans import Plan, lead_axes
 from tilewise.postprocess import check_results, has_channels
 from tilewise.precedence import settle
@@ -78,8 +78,9 @@ def plan(
     found = open_view(image, pixels)
     known = model if isinstance(model, Model) else Model(model, graph)
     facts = known.spec
-    if out is not None:
-        check_place(str(out), (found.path, facts.path), overwrite=behaviour.overwrite)
+    place = find_place(found, out, results)
+    if place is not None:
+        check_place(place, (found.path, facts.path), overwrite=behaviour.overwrite, labels=results.labels_into)
     asked = settle(
         Asked(
             cut=cut,
@@ -95,7 +96,7 @@ def plan(
     )
     made = decide(found, facts, asked, known.contract)
     made = replace(made, mask=find_mask(made))
-    return made if out is None else replace(made, outputs=place_outputs(made, str(out)))
+    return made if place is None else replace(made, outputs=place_outputs(made, place))
 
 
 def decide(image: ImageSpec, model: ModelSpec, asked: Asked, contract: Contract = SILENT) -> Plan:

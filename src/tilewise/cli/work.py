@@ -25,17 +25,23 @@ def run_command(
 ) -> None:
     """Run MODEL over IMAGE and write the result to OUT. The same command again resumes.
 
-    Of several images, or of the fields of a plate, OUT is a folder, and the result of each goes into it.
+    Of several images, or of the fields of a plate, OUT is a folder, and the result of each goes into it. With
+    --labels-into the labels go into IMAGE, and there is no OUT.
     """
     from tilewise.album import holds_many, run_many
     from tilewise.display import watch
     from tilewise.engine import run
     from tilewise.process import settle
 
-    images, model, out = _split(places or [])
     settle()
     given = asked()
-    work = partial(run_many, images) if holds_many(images, given.pixels) else partial(run, images[0])
+    images, model, out = _split(places or [], into=given.results.labels_into)
+    many = holds_many(images, given.pixels)
+    if many and out is None:
+        raise SettingError(
+            "--labels-into of many images", "one image, or one --field of a plate", "Run them one by one."
+        )
+    work: Any = partial(run_many, images) if many else partial(run, images[0])
     result: Any = work(
         model,
         out,
@@ -54,8 +60,14 @@ def run_command(
         raise StoppedError(f"{result.left}; the same command tries them again")
 
 
-def _split(places: list[str]) -> tuple[list[str], str, str]:
-    """Images, model and output of a command line."""
+def _split(places: list[str], *, into: bool) -> tuple[list[str], str, str | None]:
+    """Images, model and output of a command line; labels that go into an image have no output."""
+    if into and len(places) > 2:
+        raise SettingError(
+            f"--labels-into and {len(places)} arguments", "IMAGE MODEL, and no OUT", "Leave OUT out, or run one by one."
+        )
+    if into and len(places) == 2:
+        return places[:1], places[1], None
     if len(places) < 3:
         missing = ("IMAGE", "MODEL", "OUT")[len(places)]
         raise SettingError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -66,6 +67,10 @@ class Results:
             raise SettingError("--labels-into with --output raw", "labels", "Use --output labels, or name an OUT.")
         if self.labels_into and not self.name:
             raise SettingError("--labels-into without --name", "what the labels are called", "Add --name nuclei.")
+        if self.name and not re.fullmatch(r"(?!tilewise$)[A-Za-z0-9_-][A-Za-z0-9._-]*", self.name):
+            raise SettingError(
+                f"--name {self.name!r}", "letters, digits, dot, dash and underscore", "Choose another name."
+            )
         if self.name and not self.labels_into:
             raise SettingError(
                 f"--name {self.name} without --labels-into", "a name of labels in the image", "Add --labels-into."

@@ -13,6 +13,7 @@ from tilewise.geometry import Box
 from tilewise.place import check_place, clear, sweep
 from tilewise.record import Stamp, differences, read_json, read_stamp, write_json, write_stamp
 from tilewise.sink.array import create_arrays, forget, read
+from tilewise.sink.labels import list_label, refuse_listed
 from tilewise.store import open_store
 
 if TYPE_CHECKING:
@@ -39,7 +40,9 @@ def create(spec: OutputSpec, record: Mapping[str, Any], *, inputs: Sequence[str]
     Raises:
         OutputError: the place is taken, or holds the output of a run with another record, which is told.
     """
-    found = check_place(spec.path, inputs, overwrite=overwrite)
+    found = check_place(spec.path, inputs, overwrite=overwrite, labels=spec.source is not None)
+    if spec.source is not None and found == "free":
+        refuse_listed(spec)
     stamp = read_stamp(spec.path)
     if found == "ours" and (overwrite or stamp is None or stamp.record is None):
         clear(spec.path)
@@ -66,13 +69,15 @@ def create(spec: OutputSpec, record: Mapping[str, Any], *, inputs: Sequence[str]
 
 
 def finish(spec: OutputSpec) -> None:
-    """Complete the metadata once all pixels are written, and have ome-zarr-models read them."""
+    """Complete the metadata once all pixels are written, have ome-zarr-models read them, and list labels."""
     attributes = describe(spec)
     if spec.values is None:
         attributes = ngff.write_channels(attributes, _show_channels(spec))
     if read_group(spec.group, spec.zarr_format) != attributes:
         write_group(spec.group, attributes, spec.zarr_format)
     validate(spec.group, spec.version)
+    if spec.source is not None:
+        list_label(spec)
 
 
 def describe(spec: OutputSpec) -> dict[str, Any]:
