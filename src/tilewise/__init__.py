@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from tilewise.accessor import attach
+
 if TYPE_CHECKING:
     from tilewise.album import run_many
     from tilewise.engine import run
@@ -45,6 +47,9 @@ __all__ = [
     "run_many",
     "status",
 ]
+
+
+attach()
 
 
 def __getattr__(name: str) -> Any:

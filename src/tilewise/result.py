@@ -12,6 +12,8 @@ from tilewise.lock import find_owner
 from tilewise.record import folder_of, read_json, write_json
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tilewise.task import Outcome
 
 State = Literal["pending", "running", "done", "failed", "stopped"]
@@ -158,13 +160,13 @@ class Tally:
         write_json(folder_of(self.path), "tally.json", content)
 
 
-def status(out: str) -> Result:
+def status(out: str | Path) -> Result:
     """What the ledger of an output says, also while a run goes on.
 
     Raises:
         OutputError: it is no output of tilewise.
     """
-    return _result(Ledger.open(out), running=_is_held(out))
+    return _result(Ledger.open(str(out)), running=_is_held(str(out)))
 
 
 def result_of(book: Ledger) -> Result:

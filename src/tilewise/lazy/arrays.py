@@ -13,6 +13,7 @@ from tilewise.openers.view import crop_image
 if TYPE_CHECKING:
     import dask.array as da
 
+    from tilewise.block import Product
     from tilewise.plans import Plan
     from tilewise.settings import Pixels
 
@@ -76,18 +77,47 @@ def describe(array: da.Array, axes: str) -> ImageSpec:
     )
 
 
-def wrap(result: da.Array, x: Any, made: Plan) -> Any:
-    """The same kind as came in; a DataArray keeps name, attributes and the coordinates that still fit."""
+def wrap(result: da.Array, x: Any, made: Plan, product: Product) -> Any:
+    """The same kind as came in; a DataArray keeps name, attributes and coordinates, but for those of channels.
+
+    Along an axis whose pixels are others than the image's, a coordinate of numbers is read off between the image's own;
+    other coordinates along it have no place any more.
+    """
     if not hasattr(x, "dims"):
         return result
     import xarray as xr
 
     named = {str(d).lower(): d for d in x.dims}
     dims = [named.get(a, a) for a in made.output_axes]
-    shape = dict(zip(dims, result.shape, strict=True))
-    coords = {
-        name: value
-        for name, value in x.coords.items()
-        if named.get("c") not in value.dims and all(shape.get(d) == x.sizes[d] for d in value.dims)
-    }
+    moved = _place_pixels(made, product)
+    places = {named[a]: place for a, place in moved.items() if a in named}
+    coords = {}
+    for name, value in x.coords.items():
+        scaled = [d for d in value.dims if d in places]
+        if named.get("c") in value.dims or not set(value.dims) <= set(dims):
+            continue
+        if not scaled:
+            coords[name] = value
+        elif value.ndim == 1 and value.dtype.kind in "iuf":
+            coords[name] = (value.dims, _read_off(value.to_numpy(), places[scaled[0]]), value.attrs)
     return xr.DataArray(result, dims=dims, coords=coords, name=x.name, attrs=x.attrs)
+
+
+def _place_pixels(made: Plan, product: Product) -> dict[str, np.ndarray]:
+    """Centres of a result's pixels in pixels of the image, for each axis where they are others."""
+    found = {}
+    for letter, axis in zip(made.spatial, product.grid.axes[made.lead :], strict=True):
+        count = axis.placed(axis.count - 1)[1]
+        if axis.scale != 1 or axis.origin != 0 or count != axis.size:
+            found[letter] = float(axis.origin) + np.arange(count) / float(axis.scale)
+    return found
+
+
+def _read_off(values: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """A coordinate between its own values, and beyond them as its last two go on."""
+    if len(values) == 1:
+        return np.full(len(places), float(values[0]))
+    first = np.clip(np.floor(places).astype(int), 0, len(values) - 2)
+    steps = np.diff(values.astype(np.float64))
+    found: np.ndarray = values[first] + (places - first) * steps[first]
+    return found

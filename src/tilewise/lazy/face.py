@@ -63,5 +63,9 @@ def predict(
         given=given,
     )
     made = decide(describe(array, axes), known.spec, settle(asked, known.contract), known.contract)
-    wrapped: dict[str, Lazy] = {n: wrap(result, x, made) for n, result in overlap(array, axes, made, known).items()}
+    found = overlap(array, axes, made, known)
+    wrapped: dict[str, Lazy] = {
+        name: wrap(result, x, made, product)
+        for (name, result), product in zip(found.items(), made.recipe.products, strict=True)
+    }
     return wrapped if len(wrapped) > 1 else next(iter(wrapped.values()))
