@@ -195,8 +195,27 @@ def test_types_that_would_lose_pixels(pixels: str, model: str) -> None:
 
 def test_fractions_for_a_model_of_integers_are_refused() -> None:
     check_types("uint8", "float32", Normalization(kind="minmax"))
-    with pytest.raises(SettingError, match="--normalize minmax for a model that takes uint8"):
-        check_types("uint8", "uint8", Normalization(kind="minmax"))
+    for kind in ("minmax", "standardize", "percentile"):
+        with pytest.raises(SettingError, match=f"--normalize {kind} for a model that takes uint8") as caught:
+            check_types("uint8", "uint8", Normalization(kind=kind))
+        assert "--range 0,255" in caught.value.do
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int64", "uint64"])
+def test_numbers_for_a_model_of_integers_are_rounded_and_clipped(dtype: str) -> None:
+    info = np.iinfo(dtype)
+    how = Normalization(kind="fixed", mean=(0.0,), std=(2.0,))
+    check_types("float32", dtype, how)
+    check_types("uint16", dtype, Normalization(kind="minmax", range=(0, 255)))
+    pixels = np.array([[[1.0, 3.0, 4.9, -1e30, 1e30, np.inf, -np.inf, np.nan]]])
+    made = apply(pixels, how, dtype=dtype)
+    low, high = int(info.min), int(info.max)
+    assert made.dtype == dtype
+    found = made.ravel().tolist()
+    assert found[:4] == [0, 2, 2, low]
+    # the largest float that the type holds
+    assert all(high - 2048 < n <= high for n in found[4:6])
+    assert found[6:] == [low, 0]
 
 
 def test_numbers_must_fit_the_channels() -> None:

@@ -43,7 +43,8 @@ def check_types(pixel_dtype: np.dtype | str, model_dtype: np.dtype | str, normal
     """Refuse what cannot be turned into the model's type without loss that nobody asked for.
 
     A model of floats takes any pixels, rounded to its type. A model of integers takes only pixels whose every
-    value it can hold, as they are, or what a description's last step has cut to its type.
+    value it can hold, as they are, or what a description's last step has cut to its type, or what fixed or minmax
+    spread over more than one unit, rounded to the nearest integer and clipped to its type.
     """
     pixel, model = np.dtype(pixel_dtype), np.dtype(model_dtype)
     if model.kind == "f":
@@ -51,17 +52,21 @@ def check_types(pixel_dtype: np.dtype | str, model_dtype: np.dtype | str, normal
     cast = normalization.after[-1].dtype if normalization.after else ""
     if cast and np.can_cast(np.dtype(cast), model, "safe"):
         return
+    spread = normalization.kind == "minmax" and normalization.range[1] - normalization.range[0] > 1
+    if (spread or normalization.kind == "fixed") and not (normalization.before or normalization.after):
+        return
     if not normalization.identity:
         raise SettingError(
             f"--normalize {normalization.kind} for a model that takes {model}",
-            "no normalization (its fractions would be lost)",
-            "Use --normalize none.",
+            "no normalization (its fractions would be lost), or numbers that spread over the type's range",
+            "Use --normalize none, or for example --normalize minmax --range 0,255.",
         )
     if not np.can_cast(pixel, model, "safe"):
         raise ModelError(
             f"a model that takes {model} and pixels of type {pixel}",
             f"pixels that fit into {model} without loss",
-            f"Convert the image to {model}, or export the model with a float32 input.",
+            f"Convert the image to {model}, use --normalize minmax with a --range, or export the model with a float32 "
+            "input.",
         )
 
 
@@ -155,4 +160,17 @@ def _draw(pixels: np.ndarray, line: Line, out: np.ndarray) -> None:
                 y += line.start
             if line.clip:
                 np.clip(y, 0.0, 1.0, out=y)
+            if out.dtype.kind in "iu":
+                _fit(y, out.dtype)
             np.copyto(out[first : first + CHUNK], y, casting="unsafe")
+
+
+def _fit(y: np.ndarray, dtype: np.dtype) -> None:
+    """Round to the nearest integer, ties to even, and clip to a type's range; what is not a number becomes 0."""
+    info = np.iinfo(dtype)
+    top = float(info.max)
+    # the largest integers of 64 bits are no float
+    top = float(np.nextafter(top, 0)) if top > info.max else top
+    np.nan_to_num(y, copy=False, nan=0.0, posinf=top, neginf=float(info.min))
+    np.rint(y, out=y)
+    np.clip(y, float(info.min), top, out=y)
