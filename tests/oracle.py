@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime as ort
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from fractions import Fraction
     from pathlib import Path
 
@@ -45,6 +46,43 @@ def infer_all(
     found = session.run(list(scales), feeds)
     sizes = {name: [math.ceil(n * q) for n in image.shape[1:]] for name, q in scales.items()}
     return {name: array[0][(slice(None), *map(slice, sizes[name]))] for name, array in zip(scales, found, strict=True)}
+
+
+def infer_laid(
+    model: bytes | Path | str,
+    image: np.ndarray,
+    *,
+    layouts: tuple[str, str],
+    pads: Sequence[tuple[int, int]],
+    sizes: Sequence[int],
+) -> np.ndarray:
+    """The model on the whole image [c, space...], whatever its axes, as [c, space...].
+
+    Args:
+        model: the graph.
+        image: in the model's type.
+        layouts: of its input and of its output, such as NHWC and HW.
+        pads: mirrored pixels in front and behind, per axis of space.
+        sizes: what is kept of the output, per axis of space.
+    """
+    space = "DHW"[-len(sizes) :]
+    padded = np.pad(image, [(0, 0), *pads], mode="reflect")[np.newaxis]
+    wanted, given = layouts
+    fed = _lay(padded, "NC" + space, wanted)
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = ort.InferenceSession(model if isinstance(model, bytes) else str(model), options)
+    (found,) = session.run(None, {session.get_inputs()[0].name: fed})
+    return _lay(found, given, "NC" + space)[(0, slice(None), *map(slice, sizes))]
+
+
+def _lay(array: np.ndarray, have: str, want: str) -> np.ndarray:
+    """Other axes: those that are not wanted have length 1 and go, those that are missing come with length 1."""
+    for letter in [letter for letter in have if letter not in want]:
+        array, have = array[(slice(None),) * have.index(letter) + (0,)], have.replace(letter, "")
+    missing = "".join(letter for letter in want if letter not in have)
+    array = array[(np.newaxis,) * len(missing)]
+    return np.ascontiguousarray(np.transpose(array, [(missing + have).index(letter) for letter in want]))
 
 
 def infer_each(
