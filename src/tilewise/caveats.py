@@ -55,6 +55,18 @@ def note(model: ModelSpec, tiling: Tiling, grid: Grid, pixels: Pixels) -> tuple[
     return tuple(notes)
 
 
+def note_freezing(asked: Asked, tiles: int) -> tuple[str, ...]:
+    """A line about statistics of the whole image that are put into the network before it runs."""
+    mode = asked.graph.freeze_norms
+    if mode == "none":
+        return ()
+    if mode == "exact":
+        cost = f"before the run, a pass over all {tiles} tiles for each normalization or pooling over the image"
+        return (f"--freeze-norms exact: {cost}; tile, halo and verdict are settled after them",)
+    taken = "from 16 blocks, a preview" if mode == "sample" else f"from {mode}"
+    return (f"--freeze-norms: statistics {taken}; tile, halo and verdict are settled once the network is frozen",)
+
+
 def note_view(image: ImageSpec, pixels: Pixels) -> tuple[str, ...]:
     """Lines about what of the stored image is read."""
     if not pixels.pixel_size:

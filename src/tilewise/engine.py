@@ -14,6 +14,7 @@ from tilewise.cluster import connect, dashboard
 from tilewise.columns import store_mask
 from tilewise.errors import SettingError
 from tilewise.events import Ended, Noted, Started, tell
+from tilewise.freezing import settle_norms
 from tilewise.ledger import Ledger
 from tilewise.lock import acquire, refuse_held
 from tilewise.masking import describe_mask
@@ -131,6 +132,7 @@ def execute_on(
     client: Client, made: Plan, model: Model, notes: tuple[str, ...], observers: tuple[Observer, ...] = ()
 ) -> Result:
     """Run a plan on workers that are there, and leave them warm for another."""
+    made, model, norms = settle_norms(client, made, model, observers)
     out = made.outputs[0].path
     inputs = (made.image.path, made.model.path)
     job = hand_out(client, Job(uuid.uuid4().hex[:12], made, model.prepared(), made.machine.device))
@@ -140,6 +142,8 @@ def execute_on(
             for number, spec in enumerate(made.outputs):
                 # the first clears the place for all
                 sink.create(spec, record, inputs=inputs, overwrite=made.behaviour.overwrite and number == 0)
+            if norms is not None:
+                write_json(folder_of(out), "norms.json", norms.to_json())
             # not before: a refusal is one line
             for note in notes:
                 tell(observers, Noted(note))

@@ -102,6 +102,13 @@ OPTIONS = (
     Option("--output-layout", typed.read_same, Graph, "output_layout", "Axes of the model's output."),
     Option("--output-name", typed.read_same, Graph, "output_name", "Which of several outputs."),
     Option("--input", typed.read_inputs, Graph, "inputs", "Value of a further input: NAME=VALUE.", list[str]),
+    Option(
+        "--freeze-norms",
+        typed.read_same,
+        Graph,
+        "freeze_norms",
+        "Put statistics that the network takes of the whole image into it: none, exact, sample, or a file of them.",
+    ),
     Option("--free-size", typed.read_same, Graph, "free_size", "Free a declared fixed size.", bool),
     Option("--contract", typed.read_same, Graph, "contract", "What the model says of itself: follow or ignore."),
     Option("--device", typed.read_same, Machine, "device", "auto, cpu, cuda or cuda:1."),

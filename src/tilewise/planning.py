@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tilewise.block import Recipe
-from tilewise.caveats import judge, leaves_declared, note, note_contract, note_view
+from tilewise.caveats import judge, leaves_declared, note, note_contract, note_freezing, note_view
 from tilewise.crew import Crew, hire
 from tilewise.descriptions.contract import SILENT
 from tilewise.fit import check_memory, check_reach, match_axes, match_batch, match_channels
@@ -151,6 +151,7 @@ def decide(image: ImageSpec, model: ModelSpec, asked: Asked, contract: Contract 
             *image.notes,
             *note_view(image, asked.pixels),
             *note(model, tiling, grid, asked.pixels),
+            *note_freezing(asked, grid.tiles),
             *note_contract(contract, image, model, spatial, tiling, asked),
         ),
         class_names=contract.class_names or (),

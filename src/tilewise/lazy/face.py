@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
+from tilewise.errors import SettingError
 from tilewise.lazy.arrays import cut_region, describe, unwrap, wrap
 from tilewise.lazy.overlap import overlap
 from tilewise.model import Model
@@ -62,6 +63,12 @@ def predict(
         machine=machine,
         given=given,
     )
+    if asked.graph.freeze_norms != "none":
+        raise SettingError(
+            f"--freeze-norms {asked.graph.freeze_norms} with predict, which computes nothing yet",
+            "run, which gathers statistics first",
+            "Use tilewise.run.",
+        )
     made = decide(describe(array, axes), known.spec, settle(asked, known.contract), known.contract)
     found = overlap(array, axes, made, known)
     wrapped: dict[str, Lazy] = {
