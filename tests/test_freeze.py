@@ -121,7 +121,7 @@ def test_run_freezes_resumes_and_hands_statistics_on(image, tmp_path):
     events = []
     run(image, path, tmp_path / "a", observers=(events.append,))
     (line,) = [e.text for e in events if isinstance(e, Noted) and e.text.startswith("frozen")]
-    assert line.count("InstanceNormalization") == 3
+    assert line.count("InstanceNormalization '") == 3
     assert "now exact" in line
     kept = tmp_path / "a" / "tilewise" / "norms.json"
     assert json.loads(kept.read_text())["source"] == "exact"
