@@ -438,6 +438,64 @@ def test_what_is_local_is_exact(kind):
     assert choice.reaches[0].before <= 5
 
 
+def quantised_part(kind, x, net):
+    """One of the runtime's own quantised operators between two quantisations."""
+    scale, zero = net.constant(np.float32(0.1)), net.constant(np.uint8(128))
+    q = net.node("QuantizeLinear", [x, scale, zero], channels=4)
+    numbers = [q, scale, zero]
+    inputs = {
+        "QLinearAdd": [*numbers, *numbers, scale, zero],
+        "QLinearMul": [*numbers, *numbers, scale, zero],
+        "QLinearSigmoid": [*numbers, scale, zero],
+        "QLinearLeakyRelu": [*numbers, scale, zero],
+        "QLinearConcat": [scale, zero, *numbers, *numbers],
+        "QLinearAveragePool": [*numbers, scale, zero],
+        "QLinearGlobalAveragePool": [*numbers, scale, zero],
+        "DynamicQuantizeMatMul": [x, net.constant(net.rng.integers(0, 9, (4, 4)).astype(np.uint8)), scale, zero],
+        "FusedConv": [x, net.constant(net.weights(4, 4, 1, 1)), net.constant(np.zeros(4, np.float32)), x],
+    }[kind]
+    more = {"QLinearConcat": {"axis": 1}, "FusedConv": {"activation": "Relu"}}.get(kind, {})
+    if kind == "QLinearAveragePool":
+        more = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "strides": [1, 1]}
+    if kind == "DynamicQuantizeMatMul":
+        inputs[0] = net.node("Transpose", [x], perm=[0, 2, 3, 1])
+    y = net.node(kind, inputs, domain="com.microsoft", channels=8 if kind == "QLinearConcat" else 4, **more)
+    if kind == "DynamicQuantizeMatMul":
+        return net.node("Transpose", [y], perm=[0, 3, 1, 2], channels=4)
+    if kind == "FusedConv":
+        return y
+    return net.node("DequantizeLinear", [y, scale, zero], channels=net.channels[y])
+
+
+@pytest.mark.parametrize(
+    ("kind", "radius", "note"),
+    [
+        ("QLinearAdd", 1, None),
+        ("QLinearMul", 1, None),
+        ("QLinearSigmoid", 1, None),
+        ("QLinearLeakyRelu", 1, None),
+        ("QLinearConcat", 1, None),
+        ("QLinearAveragePool", 2, None),
+        ("FusedConv", 1, None),
+        ("QLinearGlobalAveragePool", None, "it gathers the whole image"),
+        ("DynamicQuantizeMatMul", 1, "its scale depends on the whole image and on the batch"),
+    ],
+)
+def test_operators_of_the_runtime_itself(kind, radius, note):
+    net = Net()
+
+    def make(x):
+        y = quantised_part(kind, net.conv(x, 4), net)
+        return net.node("Mul", [net.conv(x, 4), y]) if kind == "QLinearGlobalAveragePool" else y
+
+    model = wrap(net, make)
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    explored, choice = walked(model)
+    assert [n.why for n in explored.notes if n.kind != "rounding"] == ([note] if note else [])
+    if radius is not None:
+        assert choice.reaches[0].before == radius
+
+
 def test_an_unknown_operator_is_unproven_and_named():
     model = wrap(Net(), lambda x: x)
     model.graph.node.append(helper.make_node("Strange", ["image"], ["y"], name="odd one", domain="my.company"))

@@ -110,9 +110,24 @@ def multiply(visit: Visit) -> list[State]:
     return [(*outer, first[-2], second[-1])]
 
 
+def multiply_dynamically(visit: Visit) -> list[State]:
+    """DynamicQuantizeMatMul: quantises its first operand by all of its numbers, and multiplies."""
+    visit.note("dependent", "its scale depends on the whole image and on the batch")
+    return multiply(visit)
+
+
+def normalize_sum(visit: Visit) -> list[State]:
+    """SkipLayerNormalization: adds two tensors, and normalises over the last axis."""
+    state, clash = unite_states(visit.state(), _operand(visit, 1))
+    if clash:
+        visit.note("dependent", "it joins a place with a list of the same length")
+    _forbid(visit, state, [len(state) - 1], "normalises over space")
+    return [state] * len(visit.op.outputs)
+
+
 def gemm(visit: Visit) -> list[State]:
-    """Gemm: a MatMul of two matrices, either transposed, and a bias."""
-    first, second = _operand(visit, 0), _operand(visit, 1)
+    """Gemm: a MatMul of two matrices, either transposed, and a bias; QGemm has its weights at 3."""
+    first, second = _operand(visit, 0), _operand(visit, 3 if visit.op.kind.endswith("QGemm") else 1)
     first = first[::-1] if visit.get("transA", 0) else first
     second = second[::-1] if visit.get("transB", 0) else second
     if has_place(first[1]) or has_place(second[0]):

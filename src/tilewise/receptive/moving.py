@@ -96,6 +96,13 @@ def join(visit: Visit) -> list[State]:
     return [(*made[:axis], joined, *made[axis + 1 :])]
 
 
+def join_quantised(visit: Visit) -> list[State]:
+    """QLinearConcat: scale and zero of the result, then each piece with its own."""
+    op = replace(visit.op, inputs=visit.op.inputs[2::3])
+    inner = replace(visit, op=op, states=visit.states[2::3])
+    return join(inner)
+
+
 def divide(visit: Visit) -> list[State]:
     """Split: over channels."""
     state = visit.state()

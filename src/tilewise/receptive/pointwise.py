@@ -36,7 +36,7 @@ ROUNDING = frozenset(
 UNARY = ROUNDING | frozenset(
     """Relu LeakyRelu Sigmoid Tanh Softsign HardSigmoid HardSwish Gelu Erf Clip ThresholdedRelu Abs Neg Exp Sqrt
     Reciprocal Floor Ceil Round Sign Not IsNaN IsInf Cast Identity Dropout Shrink BitwiseNot QuantizeLinear
-    DequantizeLinear BatchNormalization Swish""".split()  # noqa: SIM905 - a list of names reads better as a line
+    DequantizeLinear BatchNormalization Swish CastLike BitCast""".split()  # noqa: SIM905 - a list of names reads better as a line
 )
 """One number in, one out; further inputs are constants."""
 MEETING = frozenset(

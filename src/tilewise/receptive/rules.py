@@ -33,10 +33,28 @@ LOST = {
     "Bernoulli": "it is random",
     "Attention": "it compares all places with all",
     "GridSample": "it reads places anywhere",
+    "DeformConv": "it reads places anywhere",
+    "RoiAlign": "it reads places anywhere",
+    "MaxRoiPool": "it reads places anywhere",
+    "MaxUnpool": "its indices count over the whole image",
+    "ReverseSequence": "it reverses the image",
+    "LinearAttention": "it compares all places with all",
+    "RotaryEmbedding": "it adds a position embedding",
+    "CausalConvWithState": "it is recurrent",
     "DFT": "it transforms the whole image",
     "STFT": "it transforms the whole image",
 }
 """Known not to be local, and no place survives them."""
+LOST |= {
+    f"com.microsoft::{name}": LOST[kind]
+    for name, kind in (
+        ("Attention", "Attention"),
+        ("MultiHeadAttention", "Attention"),
+        ("QAttention", "Attention"),
+        ("PackedMultiHeadAttention", "Attention"),
+        ("GridSample", "GridSample"),
+    )
+}
 
 
 def _table() -> dict[str, Rule]:
@@ -53,7 +71,7 @@ def _table() -> dict[str, Rule]:
         ("InstanceNormalization GroupNormalization", mixing.normalize_space),
         ("MeanVarianceNormalization", mixing.normalize_axes),
         ("LRN", mixing.normalize_channels),
-        ("CumSum", mixing.cumulate),
+        ("CumSum CumProd", mixing.cumulate),
         ("DynamicQuantizeLinear", mixing.quantize_dynamically),
         ("ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2", mixing.reduce),
         ("ReduceLogSum ReduceLogSumExp ReduceSumSquare", mixing.reduce),
@@ -76,7 +94,27 @@ def _table() -> dict[str, Rule]:
     ]
     for names, rule in families:
         table |= dict.fromkeys(names.split(), rule)
+    for names, rule in _runtime_families():
+        table |= {f"com.microsoft::{name}": rule for name in names.split()}
     return table
+
+
+def _runtime_families() -> list[tuple[str, Rule]]:
+    """The runtime's own operators: what its quantiser and its optimiser write."""
+    return [
+        ("QLinearSigmoid QLinearLeakyRelu QuantizeLinear DequantizeLinear", pointwise.unary),
+        ("Gelu FastGelu QuickGelu BiasGelu QLinearAdd QLinearMul", pointwise.meet),
+        ("QLinearSoftmax", mixing.along_axis),
+        ("QLinearConcat", moving.join_quantised),
+        ("QLinearAveragePool", sliding.pool),
+        ("QLinearGlobalAveragePool", mixing.pool_globally),
+        ("FusedConv", sliding.convolve_and_add),
+        ("Pad", sliding.pad),
+        ("QGemm", mixing.gemm),
+        ("MatMulIntegerToFloat", mixing.multiply),
+        ("DynamicQuantizeMatMul", mixing.multiply_dynamically),
+        ("SkipLayerNormalization", mixing.normalize_sum),
+    ]
 
 
 RULES = _table()

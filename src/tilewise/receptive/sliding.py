@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from tilewise.receptive.place import MixedError, Part, Parts, State, has_place, plain, spatial
+from tilewise.receptive.pointwise import unite_states
 from tilewise.receptive.taps import (
     Sampling,
     exact_coordinates,
@@ -29,6 +30,18 @@ def convolve(visit: Visit) -> list[State]:
     if visit.states[weights] is not None:
         visit.note("dependent", "its weights depend on the image")
     return [_slide_all(visit, state, kernel, channels=visit.made()[1])]
+
+
+def convolve_and_add(visit: Visit) -> list[State]:
+    """FusedConv: a convolution, an optional sum with another map, and an activation."""
+    made = convolve(visit)
+    other = visit.states[3] if len(visit.states) > 3 else None
+    if other is None:
+        return made
+    state, clash = unite_states(made[0], other)
+    if clash:
+        visit.note("dependent", "it joins a place with a list of the same length")
+    return [state]
 
 
 def pool(visit: Visit) -> list[State]:
