@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import exactness
 import memory
+import openers
 import startup
 import throughput
 import zoo
@@ -36,6 +37,7 @@ def run(size: Size, *, keep: bool) -> list[str]:
     benchmarks: dict[str, Callable[[], bool]] = {
         "exactness": lambda: exactness.run(size, keep=keep),
         "zoo": lambda: zoo.run(size, keep=keep),
+        "openers": lambda: openers.run(size, keep=keep),
         "startup": lambda: startup.run(size, keep=keep),
         "memory": lambda: memory.run(size, keep=keep),
         "throughput": lambda: throughput.run(size, repeat=REPEATS[size], keep=keep),

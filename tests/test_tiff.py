@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import tilewise
 from images import make_pixels, write_array
 from networks import one_layer, save
+from shell import call
 from tilewise import Cut, Pixels
 from tilewise.errors import ImageError, SettingError
 from tilewise.geometry import Box
@@ -499,3 +500,19 @@ def test_names_of_steps_are_whole_where_sizes_are_odd():
 
     for fine, step in itertools.product((70, 213, 301, 1001), (2, 4, 8)):
         assert _find_step(fine, -(-fine // step)) == _find_step(fine, fine // step) == step
+
+
+@pytest.mark.data
+def test_the_command_over_a_slide_is_that_over_a_copy(tmp_path, data):
+    slide = data / "images" / "CMU-1-Small-Region.svs"
+    copy = write_array(tmp_path / "copy.zarr", tifffile.imread(slide), chunks=(512, 512, 3), dimension_names="yxc")
+    model = save(one_layer(channels_in=3), tmp_path)
+    for k, image in enumerate((slide, copy)):
+        done = call("run", image, model, tmp_path / f"{k}.zarr", "--tile", "512", "--output", "labels", "--quiet")
+        assert done.code == 0, done.err
+    one, other = (tmp_path / f"{k}.zarr" / "0" for k in range(2))
+    files = sorted(p.relative_to(one) for p in one.rglob("*") if p.is_file())
+    assert files == sorted(p.relative_to(other) for p in other.rglob("*") if p.is_file())
+    assert all((one / f).read_bytes() == (other / f).read_bytes() for f in files)
+    placed = json.loads((tmp_path / "0.zarr" / "zarr.json").read_text())["attributes"]["ome"]["multiscales"][0]
+    assert placed["datasets"][0]["coordinateTransformations"][0]["scale"] == [0.499, 0.499]

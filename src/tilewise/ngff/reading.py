@@ -18,6 +18,9 @@ TYPES = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
 Kind = Literal["image", "labels", "plate", "well", "series"]
 """What a group's OME metadata makes it; a series is the root that bioformats2raw writes."""
 
+UNNAMED = ("0.1", "0.2")
+"""Versions of OME-Zarr that have all five axes, in the usual order, and do not name them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Level:
@@ -109,6 +112,8 @@ def read_image(attributes: Mapping[str, Any], where: str) -> Multiscale:
 
 def _read_axes(entry: Mapping[str, Any], where: str) -> tuple[str, tuple[str | None, ...]]:
     axes = entry.get("axes")
+    if axes is None and entry.get("version") in UNNAMED:
+        return AXES, (None,) * len(AXES)
     if not isinstance(axes, Sequence) or isinstance(axes, str) or not axes:
         raise _broken(where, f"axes {axes!r:.60}", "a list of axes, as OME-Zarr has since 0.4")
     names: list[str] = []
