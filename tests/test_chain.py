@@ -237,7 +237,7 @@ def test_a_second_look_at_the_statistics_is_refused():
 def test_statistics_of_an_output_are_refused_and_raw_overrules(kind, pixels, tmp_path):
     chain = [op(kind, axes=PLANE, **({"reference_tensor": "raw"} if kind == "scale_mean_variance" else {}))]
     place = package(tmp_path / "model", describe_05(axes=AXES, out_axes=AXES, after=chain), identity())
-    assert read_after(read_tensor({"axes": AXES, "postprocessing": chain}, "output", "x"))[1]
+    assert read_after(read_tensor({"axes": AXES, "postprocessing": chain}, "output", "x"), 3)[1]
     with pytest.raises(ModelError, match=r"needs statistics of the whole output.*--output raw"):
         predict(pixels, place, pixels=tcyx())
     found = predict(pixels, place, pixels=tcyx(), results=Results(output="raw"))

@@ -422,3 +422,41 @@ def test_a_description_and_metadata_together(tmp_path):
 def test_any_text_as_metadata_is_read_or_silent(text):
     found = read_deepness(dict.fromkeys(DEEPNESS, text))
     assert found is SILENT or found.origins
+
+
+def test_channels_of_0_4_follow_those_of_the_input_and_one_of_them_is_labels(tmp_path):
+    shape = {"reference_tensor": "raw", "scale": [1, 1, 1, 1], "offset": [0, 0, 0, 0]}
+    after = [{"name": "sigmoid"}, {"name": "binarize", "kwargs": {"threshold": 0.5}}]
+    found = contract_of(tmp_path / "a", describe_04(**UNET, out_shape=shape, after=after))
+    assert (found.out_channels, found.output, found.activation) == (1, "labels", "sigmoid")
+    added = {**shape, "scale": [1, 0, 1, 1], "offset": [0, 1.5, 0, 0]}
+    model = tiny_unet(channels_out=3)
+    found = contract_of(tmp_path / "b", describe_04(**UNET, out_shape=added, after=after), model)
+    assert (found.out_channels, found.output, found.steps[-1].kind) == (3, "scores", "binarize")
+
+
+def test_a_refusal_names_the_contract_that_is_to_blame(tmp_path):
+    place = package(tmp_path / "model", describe_04(shape=(1, 1, 70, 70), halo=(0, 0, 8, 8)), tiny_unet())
+    image = write_array(tmp_path / "image.zarr", make_pixels((200, 200)))
+    said = call("plan", image, place, "--json").json["error"]
+    assert "--tile 70,70" in said["got"]
+    assert said["do"].endswith("The contract (bioimage.io 0.4) says tile: a flag overrules it.")
+    assert call("plan", image, place, "--tile", "64").code == 0
+    with pytest.raises(ValueError, match="says tile: a flag overrules it"):
+        predict(make_pixels((200, 200)), place)
+
+
+def test_a_plan_tells_what_it_follows_and_a_run_resumes(tmp_path):
+    before = [{"name": "scale_range", "kwargs": {"mode": "per_sample", "axes": "yx", "min_percentile": 1}}]
+    before.append({"name": "scale_linear", "kwargs": {"gain": 2.0, "offset": -1.0}})
+    place = package(tmp_path / "model", describe_04(**UNET, halo=(0, 0, 8, 8), before=before), tiny_unet())
+    image = write_array(tmp_path / "image.zarr", make_pixels((200, 200)))
+    note = "contract (bioimage.io 0.4) says halo 8,8; normalize percentile; scope slice; percentiles 1,100; eps 1e-06"
+    assert f"{note}; after linear" in call("plan", image, place, "--tile", "64").out
+    out = tmp_path / "out.zarr"
+    assert call("run", image, place, out, "--tile", "64").code == 0
+    again = call("run", image, place, out, "--tile", "64", "--json")
+    assert (again.code, again.json["state"]) == (0, "done")
+    other = call("run", image, place, out, "--tile", "64", "--contract", "ignore")
+    assert other.code == 2
+    assert "normalize.kind: percentile -> none" in other.err

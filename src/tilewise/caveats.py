@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from tilewise.descriptions.agree import list_oddities
 from tilewise.geometry import Samples
+from tilewise.precedence import options_of
+from tilewise.steps import Step
 
 if TYPE_CHECKING:
     from tilewise.descriptions.contract import Contract
@@ -86,7 +88,9 @@ def note_contract(
     """Lines about what the model says of itself and does not hold here."""
     if asked.graph.contract == "ignore":
         return ()
-    notes = list_oddities(contract, tuple(axis.tile for axis in tiling.axes), model, bounded=tiling.bounded)
+    notes = _followed(asked) + list_oddities(
+        contract, tuple(axis.tile for axis in tiling.axes), model, bounded=tiling.bounded
+    )
     wanted, sizes = contract.pixel_size, _micrometres(image, spatial)
     if wanted is None or sizes is None:
         return notes
@@ -99,6 +103,23 @@ def note_contract(
         f"--pixel-size {','.join(f'{size:.4g}' for size in made_for)} finds the fitting level"
     )
     return (*notes, words)
+
+
+def _followed(asked: Asked) -> tuple[str, ...]:
+    """What would be otherwise without the model's contract, a line for each description; layouts are the graph's."""
+    origins, told = dict(asked.origins), dict[str, list[str]]()
+    for name, value, default in options_of(asked):
+        if origins.get(name, "").startswith("contract") and value != default and not name.endswith("layout"):
+            told.setdefault(origins[name], []).append(f"{name} {_short(value)}")
+    return tuple(f"{origin} says {'; '.join(words)}" for origin, words in told.items())
+
+
+def _short(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(_short, value))
+    if isinstance(value, Step):
+        return value.kind
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 NEAR = 0.1

@@ -10,6 +10,7 @@ from tilewise.block import Recipe
 from tilewise.caveats import judge, leaves_declared, note, note_contract, note_freezing, note_view
 from tilewise.crew import Crew, hire
 from tilewise.descriptions.contract import SILENT
+from tilewise.errors import SettingError
 from tilewise.fit import check_memory, check_reach, match_axes, match_batch, match_channels
 from tilewise.geometry import Axis, Blocks, Grid, Samples
 from tilewise.masking import find_mask
@@ -21,7 +22,7 @@ from tilewise.place import check_place
 from tilewise.placement import find_place, place_outputs
 from tilewise.plans import Plan, lead_axes
 from tilewise.postprocess import check_results, has_channels
-from tilewise.precedence import settle
+from tilewise.precedence import blame, settle
 from tilewise.products import list_products
 from tilewise.sampling import gives_vectors, refuse_stride, sample
 from tilewise.session import check_device
@@ -94,7 +95,10 @@ def plan(
         known.contract,
         names=found.channel_names,
     )
-    made = decide(found, facts, asked, known.contract)
+    try:
+        made = decide(found, facts, asked, known.contract)
+    except SettingError as error:
+        raise blame(error, asked) from error
     made = replace(made, mask=find_mask(made))
     return made if place is None else replace(made, outputs=place_outputs(made, place))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,15 @@ def settle(asked: Asked, contract: Contract, *, names: Sequence[str] = ()) -> As
     for name in asked.given:
         _check_company(f"--{name.replace('_', '-')}", made)
     return replace(made, origins=tuple(origins.items()))
+
+
+def blame(error: SettingError, asked: Asked) -> SettingError:
+    """The same refusal; where its values are the model's own, that is said."""
+    guilty = [(n, o) for n, o in asked.origins if o.startswith("contract") and re.search(rf"\b{n}\b", error.got)]
+    if not guilty:
+        return error
+    names, origin = ", ".join(name for name, _ in guilty), guilty[0][1]
+    return SettingError(error.got, error.expected, f"{error.do} The {origin} says {names}: a flag overrules it.")
 
 
 def options_of(asked: Asked) -> Iterator[tuple[str, Any, Any]]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tilewise.descriptions.chain import read_after, read_before
 from tilewise.descriptions.contract import Contract, Extent, Trial, sign
-from tilewise.descriptions.tensors import Described, micrometres, ratio, read_size, read_tensor
+from tilewise.descriptions.tensors import Described, count_channels, micrometres, ratio, read_size, read_tensor
 from tilewise.errors import ModelError
 
 if TYPE_CHECKING:
@@ -103,7 +103,8 @@ def _contract(package: Package, found: Mapping[str, Any], place: str) -> Contrac
         pairs = zip(given.axes, entries, strict=True)
         given = replace(given, axes=tuple(replace(a, extent=read_size(a, named, entry)) for a, entry in pairs))
     before, unmet = read_before(given)
-    after, more = read_after(result)
+    count = count_channels(given, result)
+    after, more = read_after(result, count)
     extents = tuple(axis.extent for axis in given.spatial)
     known = tuple(extent for extent in extents if extent is not None)
     notes = _notes(inputs, outputs, before)
@@ -117,7 +118,7 @@ def _contract(package: Package, found: Mapping[str, Any], place: str) -> Contrac
         halo=_halo(given, result),
         extents=known if len(known) == len(extents) else None,
         in_channels=given.channels,
-        out_channels=result.channels,
+        out_channels=count,
         unmet=unmet + more,
         notes=notes,
         trial=_trial(package, found, given, result),

@@ -46,8 +46,8 @@ def read_before(tensor: Described) -> tuple[dict[str, Any], tuple[Unmet, ...]]:
     return {name: value for name, value in made.items() if value != ()}, ()
 
 
-def read_after(tensor: Described) -> tuple[dict[str, Any], tuple[Unmet, ...]]:
-    """What becomes of the output: fields of a contract, and what cannot be met."""
+def read_after(tensor: Described, channels: int | None) -> tuple[dict[str, Any], tuple[Unmet, ...]]:
+    """What becomes of an output of so many channels: fields of a contract, and what cannot be met."""
     steps: list[Step] = []
     dtype = None
     for op in tensor.ops:
@@ -64,7 +64,7 @@ def read_after(tensor: Described) -> tuple[dict[str, Any], tuple[Unmet, ...]]:
     while len(steps) > 1 and steps[-2].kind == "binarize" and steps[-1].kind == "cast":
         # 0 and 1 stay what they are in any type
         steps.pop()
-    if tensor.channels == 1 and steps and steps[-1].kind == "binarize":
+    if channels == 1 and steps and steps[-1].kind == "binarize":
         # bioimage.io's 1 is above the threshold, tilewise's at or above it: the next number
         threshold = _next(steps.pop().a[0])
         said |= {"output": "labels", "threshold": threshold}

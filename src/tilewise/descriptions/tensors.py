@@ -36,6 +36,8 @@ class Axis:
     """Of a pixel's size; empty if not said."""
     names: tuple[str, ...]
     """Of channels."""
+    offset: float = 0.0
+    """What the output has in front and behind beside that, for 0.4."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +183,7 @@ def _letters(entry: Mapping[str, Any], place: str) -> tuple[Axis, ...]:
             extent=None if least[k] is None else Extent(least=int(least[k] or 0), step=int(step[k])),
             halo=halo[k],
             scale=scale[k],
+            offset=offset[k],
             unit="",
             names=(),
         )
@@ -214,6 +217,14 @@ def _axis(entry: Any, place: str) -> Axis:
         unit=str(entry.get("unit") or ""),
         names=tuple(map(str, names)) if isinstance(names, list | tuple) else (),
     )
+
+
+def count_channels(given: Described, result: Described) -> int | None:
+    """Channels of an output, also where format 0.4 tells them by those of the input."""
+    twins = [next((axis for axis in tensor.axes if axis.letter == "c"), None) for tensor in (given, result)]
+    if result.channels is not None or not result.old or given.channels is None or twins[1] is None:
+        return result.channels
+    return round(given.channels * twins[1].scale + 2 * twins[1].offset) or None
 
 
 def ratio(given: Axis, result: Axis, *, old: bool) -> float:

@@ -9,7 +9,7 @@ from tilewise.lazy.arrays import cut_region, describe, unwrap, wrap
 from tilewise.lazy.overlap import overlap
 from tilewise.model import Model
 from tilewise.planning import decide
-from tilewise.precedence import settle
+from tilewise.precedence import blame, settle
 from tilewise.settings import Asked, Cut, Graph, Machine, Pixels, Results
 
 if TYPE_CHECKING:
@@ -69,7 +69,11 @@ def predict(
             "run, which gathers statistics first",
             "Use tilewise.run.",
         )
-    made = decide(describe(array, axes), known.spec, settle(asked, known.contract), known.contract)
+    asked = settle(asked, known.contract)
+    try:
+        made = decide(describe(array, axes), known.spec, asked, known.contract)
+    except SettingError as error:
+        raise blame(error, asked) from error
     found = overlap(array, axes, made, known)
     wrapped: dict[str, Lazy] = {
         name: wrap(result, x, made, product)
