@@ -119,6 +119,8 @@ class Faults:
     """Seconds before each answer."""
     cut: str = ""
     """Answers whose path matches lose their second half, with the length that was promised."""
+    cut_every: int = 1
+    """Only each so many of these."""
     flip: str = ""
     """Answers whose path matches have one bit changed."""
     dead: str = ""
@@ -158,7 +160,7 @@ def serve_faults(target: str) -> Iterator[Faults]:
                 return self.end_headers()
             if faults.flip and re.search(faults.flip, self.path):
                 body = body[:-3] + bytes([body[-3] ^ 1]) + body[-2:]
-            if faults.cut and re.search(faults.cut, self.path):
+            if faults.cut and number % faults.cut_every == 0 and re.search(faults.cut, self.path):
                 self.send_response(reply.status)
                 for pair in [*kept, ("Content-Length", str(len(body)))]:
                     self.send_header(*pair)

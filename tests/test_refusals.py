@@ -108,6 +108,8 @@ def test_an_image_that_cannot_be_taken(refused, command, image, got, do):
     ("model", "got", "do"),
     [
         ("absent.onnx", "absent.onnx does not exist", "Check the path"),
+        ("https://host/one.onnx", "a model on a network", "Download it"),
+        ("s3://bucket/one.onnx", "a model on a network", "Download it"),
         ("yx.zarr", "yx.zarr is a folder", "Give the .onnx file"),
         ("loop", "does not exist", "Check the path"),
         ("empty.onnx", "is empty", "Export or download"),

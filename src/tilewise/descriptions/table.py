@@ -10,6 +10,8 @@ from tilewise.descriptions import deepness, own
 from tilewise.descriptions.bioimage import read_package
 from tilewise.descriptions.contract import SILENT, Contract, merge
 from tilewise.descriptions.package import find_package
+from tilewise.errors import ModelError
+from tilewise.store import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +30,8 @@ def find_model(path: str | Path) -> tuple[Path, Contract]:
     Raises:
         ModelError: a description that cannot be followed.
     """
+    if is_url(str(path)):
+        raise ModelError(f"{path}, a model on a network", "a file on this machine", "Download it, and give the path.")
     # resolve() would follow a link away from the data beside it
     place = Path(os.path.abspath(path))  # noqa: PTH100
     package = find_package(place)
