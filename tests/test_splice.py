@@ -151,3 +151,28 @@ def test_numbers_are_initializers_and_constants_alike():
     assert found["k"].tolist() == [1, 2]
     assert found["f"] == np.float32(0.5)
     assert len(found) == len(model.graph.initializer) + 2
+
+
+def test_nodes_are_brought_into_order():
+    model = tiny_unet()
+    wanted = [node.name for node in model.graph.node]
+    splice.arrange_nodes(model)
+    assert [node.name for node in model.graph.node] == wanted
+    shuffled = list(model.graph.node)[::-1]
+    copies = [type(node)() for node in shuffled]
+    for copy, node in zip(copies, shuffled, strict=True):
+        copy.CopyFrom(node)
+    del model.graph.node[:]
+    model.graph.node.extend(copies)
+    splice.arrange_nodes(model)
+    known = {"image", *(tensor.name for tensor in model.graph.initializer)}
+    for node in model.graph.node:
+        assert set(node.input) - {""} <= known
+        known.update(node.output)
+
+
+def test_a_circle_of_nodes_ends():
+    model = tiny_unet()
+    model.graph.node[0].input[0] = model.graph.node[-1].output[0]
+    splice.arrange_nodes(model)
+    assert len({node.name for node in model.graph.node}) == len(model.graph.node)

@@ -46,6 +46,7 @@ def examine(path: Path, settings: Graph, clock: Clock) -> Found:
         ModelError: it cannot be read or run.
     """
     model, external = load(path)
+    splice.arrange_nodes(model)
     inputs, outputs = ports(model)
     image = pick_image(inputs, settings.inputs)
     names = _wanted(outputs, settings.output_name)

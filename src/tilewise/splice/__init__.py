@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from tilewise.splice.graph import bake, declare_outputs, free, image_names, numbers, operators, prune, slides_over
+from tilewise.splice.graph import (
+    arrange_nodes,
+    bake,
+    declare_outputs,
+    free,
+    image_names,
+    numbers,
+    operators,
+    prune,
+    slides_over,
+)
 from tilewise.splice.linear import linearise
 from tilewise.splice.output import crop_output, flatten_output
 from tilewise.splice.tracing import TracePlan, expose
@@ -10,6 +20,7 @@ from tilewise.splice.transposed import unfold_transposed
 
 __all__ = [
     "TracePlan",
+    "arrange_nodes",
     "bake",
     "crop_output",
     "declare_outputs",

@@ -92,6 +92,27 @@ def image_names(ops: Sequence[Op], image: str) -> set[str]:
     return names
 
 
+def arrange_nodes(model: ModelProto) -> None:
+    """Bring the nodes into an order in which each follows what it takes: some tools append a cast of the input."""
+    nodes = model.graph.node
+    producers = {name: i for i, node in enumerate(nodes) for name in node.output if name}
+    needs = [[producers[n] for n in (*node.input, *captured(node)) if n in producers] for node in nodes]
+    order: dict[int, None] = {}
+    begun: set[int] = set()
+    for root in range(len(nodes)):
+        stack = [root]
+        while stack:
+            i = stack[-1]
+            # one that was begun already is not waited for again: a circle is left to the runtime to refuse
+            missing = [] if i in begun else [k for k in needs[i] if k not in order]
+            begun.add(i)
+            stack += missing
+            if not missing:
+                order.setdefault(stack.pop())
+    if list(order) != list(range(len(nodes))):
+        _replace(nodes, [nodes[i] for i in order], moved=True)
+
+
 def prune(model: ModelProto, outputs: Sequence[str]) -> None:
     """Keep only what these outputs need; inputs that nothing needs any more go too."""
     graph = model.graph
@@ -108,8 +129,8 @@ def prune(model: ModelProto, outputs: Sequence[str]) -> None:
     _replace(graph.input, [v for v in graph.input if v.name in wanted and v.name not in constants])
 
 
-def _replace(field: Any, items: Sequence[Any]) -> None:
-    if len(items) == len(field):
+def _replace(field: Any, items: Sequence[Any], *, moved: bool = False) -> None:
+    if len(items) == len(field) and not moved:
         return
     kept = [type(item)() for item in items]
     for copy, item in zip(kept, items, strict=True):
