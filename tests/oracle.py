@@ -92,6 +92,7 @@ def infer_each(
     stride: tuple[int, ...],
     *,
     pad: str = "reflect",
+    layout: str | None = None,
 ) -> list[np.ndarray]:
     """One vector a tile, by brute force: every output as [c, tile places...] for an image [c, space...].
 
@@ -105,9 +106,11 @@ def infer_each(
     options.intra_op_num_threads = 1
     session = ort.InferenceSession(model if isinstance(model, bytes) else str(model), options)
     found: list[np.ndarray] = []
+    whole_layout = "NC" + "DHW"[-len(tile) :]
     for place in np.ndindex(*counts):
         seen = padded[(slice(None), *(slice(k * s, k * s + t) for k, s, t in zip(place, stride, tile, strict=True)))]
-        given = session.run(None, {session.get_inputs()[0].name: np.ascontiguousarray(seen[np.newaxis])})
+        fed = _lay(seen[np.newaxis], whole_layout, layout or whole_layout)
+        given = session.run(None, {session.get_inputs()[0].name: fed})
         found = found or [np.full((g.size, *counts), np.nan, g.dtype) for g in given]
         for whole, one in zip(found, given, strict=True):
             whole[(slice(None), *place)] = one.ravel()

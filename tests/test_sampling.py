@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import dask.array as da
@@ -17,7 +19,7 @@ from images import make_pixels, write_array, write_image
 from networks import Net, classifier, save, wrap
 from oracle import infer_each
 from specs import image_of, model_of
-from tilewise import Cut, Model, Pixels, Results
+from tilewise import Cut, Model, Normalization, Pixels, Results
 from tilewise.block import process, show
 from tilewise.errors import ModelError, OutputError, SettingError
 from tilewise.geometry import source_box
@@ -101,6 +103,42 @@ def test_any_size_tile_and_stride(model, data):
             shown, span, made.recipe, statistics=None, infer=lambda batch: session.run({"image": batch})
         )
     np.testing.assert_array_equal(whole, expected)
+
+
+@settings(max_examples=60)
+@given(data=st.data())
+def test_any_channels_and_outputs(data):
+    """Every output of every tile comes from the pixels of that tile, whatever is cut, batched and gathered."""
+    ndim = data.draw(st.integers(2, 3))
+    size, tile, stride = (tuple(data.draw(st.integers(1, n)) for _ in range(ndim)) for n in (20, 9, 12))
+    channels, given_ = data.draw(st.integers(1, 3)), data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=3))
+    weights = [np.random.default_rng(k).integers(-9, 9, (n, channels, *tile)) for k, n in enumerate(given_)]
+    ports = tuple(replace(vector_of().written[0], name=f"y{k}", out_channels=n) for k, n in enumerate(given_))
+    model = vector_of(ndim=ndim, channels=channels, multiple=1, ports=ports, output_name="y0", out_channels=given_[0])
+    batch = data.draw(st.integers(1, 3))
+    cut = Cut(tile=tile, stride=stride, block=data.draw(st.integers(1, 30)), batch=batch)
+    pixels = np.random.default_rng(0).integers(0, 99, (channels, *size)).astype(np.uint8)
+    image = image_of("c" + "zyx"[-ndim:], pixels.shape)
+    made = decide(image, model, Asked(cut=cut, machine=MACHINE))
+
+    def infer(tiles):
+        assert tiles.shape == (batch, channels, *tile)
+        return [(tiles.reshape(batch, -1) @ w.reshape(len(w), -1).T).astype(np.float32) for w in weights]
+
+    counts = tuple(max(1, math.ceil((n - t) / s) + 1) for n, t, s in zip(size, tile, stride, strict=True))
+    found = [np.full((n, *counts), np.nan, np.float32) for n in given_]
+    for number in range(made.blocks.total):
+        span = made.blocks.span(made.blocks.index(number))
+        box = source_box(span.window, size, "reflect")
+        shown = show(pixels[(slice(None), *box.slices)], box, span.window, made.recipe)
+        for whole, part in zip(found, process(shown, span, made.recipe, statistics=None, infer=infer), strict=True):
+            whole[(slice(None), *span.placed.slices)] = part
+    ends = [(c - 1) * s + t for c, t, s in zip(counts, tile, stride, strict=True)]
+    padded = np.pad(pixels, [(0, 0)] + [(0, max(0, e - n)) for n, e in zip(size, ends, strict=True)], mode="reflect")
+    for place in np.ndindex(*counts):
+        seen = padded[(slice(None), *(slice(k * s, k * s + t) for k, s, t in zip(place, stride, tile, strict=True)))]
+        for whole, w in zip(found, weights, strict=True):
+            assert whole[(slice(None), *place)].tolist() == (w * seen).sum(tuple(range(1, ndim + 2))).tolist()
 
 
 def test_labels_and_softmax_of_a_classifier(tmp_path, model, image, pixels):
@@ -216,3 +254,34 @@ def test_volumes_give_a_volume_of_vectors(tmp_path):
     tilewise.run(stored, model, tmp_path / "o.zarr", cut=Cut(tile=16, stride=(16, 8, 12)))
     (expected,) = infer_each(model.prepared(), pixels[np.newaxis].astype(np.float32), (16, 16, 16), (16, 8, 12))
     np.testing.assert_array_equal(read(tmp_path / "o.zarr"), expected)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(("name", "tile", "stride"), [("mesonet", None, 100), ("mesonet", 256, None)])
+def test_a_real_classifier_over_a_real_slide(tmp_path, data, name, tile, stride):
+    """Keras' layout, RGB 0..1, over 700 x 900 pixels of a slide."""
+    tifffile = pytest.importorskip("tifffile")
+    model = Model(data / "models" / f"{name}.onnx")
+    slide = data / "images" / "CMU-1-Small-Region.svs"
+    how = Normalization(kind="fixed", mean=(0.0,), std=(255.0,))
+    region = (("y", 300, 1000), ("x", 200, 1100))
+    cut = Cut(tile=tile or "auto", stride=stride)
+    tilewise.run(slide, model, tmp_path / "o.zarr", cut=cut, pixels=Pixels(region=region, normalization=how))
+    seen = tifffile.imread(slide)[300:1000, 200:1100].transpose(2, 0, 1)
+    ready = (seen.astype(np.float64) / 255).astype(np.float32)
+    step = stride or 256
+    (expected,) = infer_each(model.prepared(), ready, (256, 256), (step, step), layout="NHWC")
+    assert expected.shape[1:] == ((6, 8) if stride else (3, 4))
+    np.testing.assert_array_equal(read(tmp_path / "o.zarr"), expected)
+
+
+@pytest.mark.data
+def test_digits_found_on_a_real_plane(tmp_path, data):
+    """A size and a batch of one, fixed in the file; grey 0..255."""
+    model = Model(data / "models" / "mnist_cntk.onnx")
+    image = data / "images" / "ome-zarr" / "xy_8bit__nuclei_PLK1_control.ome.zarr"
+    tilewise.run(image, model, tmp_path / "o.zarr", cut=Cut(stride=14), results=Results(output="labels"))
+    pixels = zarr.open_array(image / "0", mode="r")[0, 0, 0]
+    (expected,) = infer_each(model.prepared(), pixels[np.newaxis].astype(np.float32), (28, 28), (14, 14))
+    assert expected.shape == (10, 48, 48)
+    np.testing.assert_array_equal(read(tmp_path / "o.zarr")[0, 0], expected.argmax(0))
