@@ -71,6 +71,11 @@ class Recipe:
     """What becomes of the model's output."""
 
     @property
+    def chain_bytes(self) -> int:
+        """Bytes a pixel for steps of a description: copies in double precision."""
+        return 3 * 8 if self.normalization.before or self.normalization.after or self.results.steps else 0
+
+    @property
     def spatial_ndim(self) -> int:
         """Axes that the model sees."""
         return len(self.shape) - self.lead

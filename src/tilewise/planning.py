@@ -132,7 +132,7 @@ def decide(image: ImageSpec, model: ModelSpec, asked: Asked, contract: Contract 
     )
     costs = _costs(image, channels, recipe)
     blocks = choose_blocks(grid, len(lead), asked.cut, threads=crew.blocks, budget=int(BLOCKS * spare), weights=costs)
-    memory = _memory(image, model, blocks, costs, batch, crew)
+    memory = _memory(image, model, blocks, costs, recipe, crew)
     check_memory(memory, crew, asked.cut)
     verdict, reason = judge(model, tiling)
     return Plan(
@@ -209,9 +209,12 @@ def _costs(image: ImageSpec, channels: tuple[int, ...], recipe: Recipe) -> Weigh
     return Weights(read=len(channels) * np.dtype(image.dtype).itemsize * made, write=write)
 
 
-def _memory(image: ImageSpec, model: ModelSpec, blocks: Blocks, costs: Weights, batch: int, crew: Crew) -> Memory:
+def _memory(image: ImageSpec, model: ModelSpec, blocks: Blocks, costs: Weights, recipe: Recipe, crew: Crew) -> Memory:
     read, write = block_bytes(blocks, costs)
-    tile = int(_tile_bytes(model, math.prod(blocks.grid.tile[-model.spatial_ndim :]), batch))
+    pixels = math.prod(blocks.grid.tile[-model.spatial_ndim :])
+    tile = (
+        int(_tile_bytes(model, pixels, recipe.batch)) + recipe.chain_bytes * pixels * recipe.batch * model.in_channels
+    )
     return worker_memory(
         weights=model.weight_bytes,
         read_bytes=read,

@@ -24,7 +24,9 @@ Places = Annotated[
     list[str] | None,
     typer.Argument(metavar="IMAGE... MODEL OUT", help="Images, an ONNX file, and where the result goes."),
 ]
-ModelFile = Annotated[str, typer.Argument(metavar="MODEL", help="An ONNX file.")]
+ModelFile = Annotated[
+    str, typer.Argument(metavar="MODEL", help="An ONNX file, or a bioimage.io model: YAML, folder or zip.")
+]
 Out = Annotated[str, typer.Argument(metavar="OUT", help="Where the result goes, or lies.")]
 MaybeOut = Annotated[str | None, typer.Argument(metavar="OUT", help="Where the result would go.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]

@@ -106,6 +106,16 @@ class Package:
     def _taken(self, name: str) -> Path:
         """The copy of an archive's file in the cache, made if it is not there."""
         folder = cache_folder() / "packages" / self.digest
+        try:
+            return self._unpack(name, folder)
+        except (zipfile.BadZipFile, EOFError, OSError) as error:
+            raise ModelError(
+                f"{name} in {self.root} cannot be unpacked into {folder} ({error})",
+                "a sound zip archive, and a cache folder that can be written",
+                "Download it again, or name another folder in TILEWISE_CACHE.",
+            ) from error
+
+    def _unpack(self, name: str, folder: Path) -> Path:
         place = folder / name
         with zipfile.ZipFile(self.root) as archive:
             info = archive.getinfo(name)
@@ -118,10 +128,6 @@ class Package:
                 with os.fdopen(handle, "wb") as target, _unpacked(archive, info, self.root) as stream:
                     shutil.copyfileobj(stream, target, PIECE)
                 Path(part).replace(place)
-            except (zipfile.BadZipFile, EOFError, OSError) as error:
-                raise ModelError(
-                    f"{name} in {self.root} cannot be unpacked ({error})", "a sound zip archive", "Download it again."
-                ) from error
             finally:
                 Path(part).unlink(missing_ok=True)
         return place
