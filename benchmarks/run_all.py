@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import exactness
 import memory
 import openers
+import slide
 import startup
 import throughput
 import zoo
@@ -40,6 +41,7 @@ def run(size: Size, *, keep: bool) -> list[str]:
         "openers": lambda: openers.run(size, keep=keep),
         "startup": lambda: startup.run(size, keep=keep),
         "memory": lambda: memory.run(size, keep=keep),
+        "slide": lambda: slide.run(size, keep=keep),
         "throughput": lambda: throughput.run(size, repeat=REPEATS[size], keep=keep),
     }
     failed = []
