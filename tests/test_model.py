@@ -267,6 +267,35 @@ def test_vectors_have_two_axes_whatever_the_graph_gives(tmp_path):
     assert np.array_equal(made[2][:, 0], made[1].max(axis=1))
 
 
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_an_input_without_any_shape_has_the_rank_of_its_convolutions(ndim, tmp_path):
+    model = one_layer(2, ndim=ndim)
+    model.graph.input[0].type.tensor_type.ClearField("shape")
+    found = spec(model, tmp_path)
+    assert (found.spatial_ndim, found.in_channels, found.radius, found.verdict) == (ndim, 2, (1,) * ndim, "exact")
+
+
+def lists(net, kind):
+    """Boxes of a detector, or a number for the whole image."""
+    y = net.conv("image", 18, 3)
+    if kind == "boxes":
+        return net.node("Transpose", [net.reshape(y, [0, 18, -1])], perm=[0, 2, 1])
+    return net.node("ReduceMean", [y, net.constant(np.array([0, 1, 2, 3]))], keepdims=0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [("boxes", r"a list or table of shape \[1, 12288, 18\] \(space and channels"), ("number", r"of shape \[\]")],
+)
+def test_outputs_that_are_no_image_are_named(kind, message, tmp_path):
+    net = Net()
+    net.channels["image"] = 3
+    output = lists(net, kind)
+    model = net.model([("image", "float32", ["n", 3, "h", "w"])], [output])
+    with pytest.raises(ModelError, match=rf"no output is an image or a vector \('{output}': .*{message}"):
+        _ = spec(model, tmp_path)
+
+
 def test_layouts_that_do_not_fit_are_refused(tmp_path):
     path = save(one_layer(), tmp_path)
     with pytest.raises(ModelError, match="--layout NCDHW for an input of shape"):

@@ -197,14 +197,14 @@ def _providers(options: SessionOptions) -> list[Any]:
 
 def _no_device(options: SessionOptions, cause: str) -> RuntimeMissingError:
     return RuntimeMissingError(
-        f"no session starts on {options.device} ({_first_line(cause)})",
+        f"no session starts on {options.device} ({first_line(cause)})",
         "a GPU that onnxruntime can use",
         "Install 'tilewise[gpu]' and an NVIDIA driver, or use --device cpu.",
     )
 
 
 def _unloadable(cause: str) -> ModelError:
-    line = _first_line(cause)
+    line = first_line(cause)
     opset = re.search(r"Opset (\d+) .* is till opset (\d+)", cause, re.DOTALL)
     if opset is not None:
         line = f"its opset is {opset[1]}, and this onnxruntime takes up to {opset[2]}"
@@ -223,7 +223,7 @@ def _unloadable(cause: str) -> ModelError:
     return ModelError(f"onnxruntime cannot load the model: {line}", "a valid ONNX model", "Export it again.")
 
 
-def _first_line(text: str) -> str:
+def first_line(text: str) -> str:
     """What onnxruntime says, without its own error number, source file and function signature in front."""
     lines = text.strip().splitlines()
     if not lines:

@@ -56,7 +56,7 @@ def choose(explored: Explored, names: Sequence[str], asked: str | None) -> Selec
         try:
             found = _image(explored, name, asked)
         except receptive.MixedError as error:
-            found, why[name] = None, str(error)
+            found, why[name] = None, f"{_shapeless(explored, name)} ({error})"
         if found is not None:
             images.append(found)
             continue

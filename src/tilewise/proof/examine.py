@@ -47,6 +47,7 @@ def examine(path: Path, settings: Graph, clock: Clock) -> Found:
     """
     model, external = load(path)
     splice.arrange_nodes(model)
+    splice.declare_rank(model)
     inputs, outputs = ports(model)
     image = pick_image(inputs, settings.inputs)
     names = _wanted(outputs, settings.output_name)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tilewise.errors import ModelError
-from tilewise.session import Session, SessionOptions, open_session
+from tilewise.session import Session, SessionOptions, first_line, open_session
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,7 +108,7 @@ class Runner:
                 "Check that it ends, or inspect it on a faster machine.",
             ) from error
         except Exception as error:
-            raise RunError((str(error).strip().splitlines() or ["no reason given"])[0][:300]) from error
+            raise RunError(first_line(str(error))) from error
         if self.counted:
             self.clock.pixels += float(np.prod(image.shape[2:])) * len(image)
             self.clock.seconds += time.monotonic() - begin

@@ -168,6 +168,16 @@ def declare_outputs(model: ModelProto) -> None:
         value.type.tensor_type.ClearField("shape")
 
 
+def declare_rank(model: ModelProto) -> None:
+    """Give an only input without any shape as many axes as the graph's convolutions and poolings take."""
+    constants = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in constants]
+    if len(inputs) != 1 or inputs[0].type.tensor_type.HasField("shape"):
+        return
+    for axis in range(slides_over(model) + 2):
+        inputs[0].type.tensor_type.shape.dim.add().dim_param = f"axis_{axis}"
+
+
 def slides_over(model: ModelProto) -> int:
     """Spatial axes of the graph's convolutions and poolings; 0 if there are none."""
     ranks = {tensor.name: len(tensor.dims) - 2 for tensor in model.graph.initializer}
