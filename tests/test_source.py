@@ -162,13 +162,15 @@ def make_plate(tmp_path):
 
 def make_series(tmp_path):
     path = write_group(tmp_path / "s.zarr", {"bioformats2raw.layout": 3}, 2)
-    write_image(path / "0", make_pixels((9, 9)), "yx", version="0.4")
+    for k in range(2):
+        write_image(path / str(k), make_pixels((9, 9)), "yx", version="0.4")
     return path
 
 
 def make_group(tmp_path):
     path = write_group(tmp_path / "g.zarr", {})
-    write_array(path / "b", make_pixels((9, 9)))
+    for name in "bc":
+        write_array(path / name, make_pixels((9, 9)))
     return path
 
 
@@ -217,7 +219,7 @@ REFUSED = [
     ("folder", lambda p: p, {}, "a folder without zarr metadata"),
     ("plate", make_plate, {}, r"OME-Zarr plate.*A/1, B/2.*p\.zarr/A/1/0"),
     ("series", make_series, {}, r"bioformats2raw.*s\.zarr/0"),
-    ("group", make_group, {}, r"without OME-Zarr metadata \(it holds b\).*g\.zarr/b"),
+    ("group", make_group, {}, r"without OME-Zarr metadata \(it holds b, c\).*g\.zarr/b"),
     ("level of a plain array", make_plain, {"level": 1}, "level 0, its only one"),
     ("level", lambda p: write_image(p / "i.zarr", make_pixels((9, 9)), "yx", levels=2), {"level": 2}, "levels, 0 to 1"),
     ("level below", lambda p: write_image(p / "i.zarr", make_pixels((9, 9)), "yx"), {"level": -1}, "its only one"),

@@ -8,6 +8,8 @@ from tilewise import ngff
 from tilewise.errors import ImageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
 
 USUAL = {2: "yx", 3: "zyx"}
@@ -15,6 +17,17 @@ USUAL = {2: "yx", 3: "zyx"}
 
 LIKELY = {2: "yx", 3: "zyx", 4: "czyx", 5: "tczyx"}
 """What is shown as an example."""
+
+
+LETTERS = {"time": "t", "channel": "c", "band": "c"}
+"""Axis letter of a dimension's name that is no letter itself."""
+
+
+def join_names(names: Sequence[object]) -> str | None:
+    """Names of dimensions in our letters; None if one of them is none of ours, or stands twice."""
+    letters = [LETTERS.get(str(name).lower(), str(name).lower()) for name in names]
+    fits = letters and all(a in set(ngff.AXES) for a in letters) and len(set(letters)) == len(letters)
+    return "".join(letters) if fits else None
 
 
 def name_axes(option: str | None, known: str | None, ndim: int, where: object) -> str:

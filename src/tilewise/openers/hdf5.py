@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tilewise.errors import ImageError, explain
-from tilewise.openers.axes import name_axes
+from tilewise.openers.axes import join_names, name_axes
 from tilewise.openers.files import File, locate, read_head, refuse_broken, require_extra
 from tilewise.openers.plain import describe_array, require_same
 from tilewise.openers.selection import read_selection
@@ -218,15 +218,13 @@ def _refuse_elsewhere(file: Path, place: str, what: str) -> ImageError:
 
 def _known_axes(found: Any) -> str | None:
     """Labels of its dimensions, or what vigra and ilastik write."""
-    names = [dim.label.lower() for dim in found.dims]
-    if not all(names):
-        try:
-            names = [str(axis["key"]) for axis in json.loads(found.attrs["axistags"])["axes"]]
-        except (KeyError, TypeError, ValueError):
-            return None
-    joined = "".join(names)
-    fits = len(joined) == len(names) and set(joined) <= set("tczyx") and len(set(joined)) == len(joined)
-    return joined if fits else None
+    labels = [dim.label for dim in found.dims]
+    if all(labels):
+        return join_names(labels)
+    try:
+        return join_names([axis["key"] for axis in json.loads(found.attrs["axistags"])["axes"]])
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _read_sizes(sizes: Any, axes: str) -> tuple[tuple[float, ...] | None, tuple[str | None, ...] | None]:

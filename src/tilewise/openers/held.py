@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tilewise.errors import ImageError
-from tilewise.openers.axes import check_level, check_pixels, name_axes
+from tilewise.openers.axes import check_level, check_pixels, join_names, name_axes
 from tilewise.openers.plain import digest
 from tilewise.openers.raw import ROW
 from tilewise.openers.selection import read_selection
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
 SCHEME = "array:"
 """What the name of an array begins with; no path does."""
-
-LETTERS = {"time": "t", "channel": "c", "band": "c"}
-"""Axis letter of a dimension's name that is no letter itself."""
 
 EVEN = 1e-6
 """Steps between coordinates that differ by less than this part are one step."""
@@ -128,7 +125,7 @@ def inspect(path: str, *, axes: str | None, level: int) -> ImageSpec:
     where = f"an array of shape {shape}"
     check_level(level, 1, where)
     check_pixels(dtype, shape, where)
-    names = name_axes(axes, _known_axes(array), len(shape), where)
+    names = name_axes(axes, join_names(getattr(array, "dims", ())), len(shape), where)
     places = [_read_place(array, k) for k in range(len(shape))]
     chunks = getattr(getattr(array, "data", array), "chunksize", None) or (*(1,) * (len(shape) - 1), ROW)
     return ImageSpec(
@@ -178,14 +175,6 @@ def _lazy_name(array: Any) -> str:
     """What Dask calls the array, made of all that it is computed from; empty if there is nothing lazy about it."""
     data = getattr(array, "data", array) if hasattr(array, "dims") else array
     return str(data.name) if hasattr(data, "dask") else ""
-
-
-def _known_axes(array: Any) -> str | None:
-    """Dimensions of a DataArray in our letters; None if there are others among them."""
-    names = [str(name).lower() for name in getattr(array, "dims", ())]
-    joined = "".join(LETTERS.get(name, name) for name in names)
-    fits = len(joined) == len(names) and set(joined) <= set("tczyx") and len(set(joined)) == len(joined)
-    return joined if joined and fits else None
 
 
 def _read_place(array: Any, axis: int) -> tuple[float, float, str | None]:

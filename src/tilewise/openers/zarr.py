@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import re
 from collections.abc import Mapping
@@ -12,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from tilewise import ngff
 from tilewise.errors import ImageError
-from tilewise.openers.axes import check_level, name_axes
+from tilewise.openers.axes import check_level, join_names, name_axes
 from tilewise.openers.distant import DistantPixels
+from tilewise.openers.groups import find_only, refuse_group
 from tilewise.openers.node import Node, enter, is_node, open_folder, read_node
 from tilewise.openers.pixels import Pixels, open_array
 from tilewise.openers.spec import ImageSpec
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tilewise.store import Store
-
-SHOWN = 5
-"""Members of a group that are named."""
 
 
 def recognize(path: str) -> bool:
@@ -39,6 +36,9 @@ def inspect(path: str, *, axes: str | None, level: int) -> ImageSpec:
     folder = open_folder(path)
     node = read_node(folder)
     if node.kind == "group":
+        only = None if ngff.find_kind(node.attributes) == "image" else find_only(folder, node)
+        if only is not None:
+            return inspect(only.place, axes=axes, level=level)
         return _inspect_image(folder, node, axes=axes, level=level)
     owner = _find_owner(folder)
     if owner is not None:
@@ -92,7 +92,7 @@ def _find_owner(folder: Store) -> tuple[Store, int] | None:
 
 def _inspect_image(folder: Store, node: Node, *, axes: str | None, level: int) -> ImageSpec:
     if ngff.find_kind(node.attributes) != "image":
-        raise _refuse_group(folder, node)
+        raise refuse_group(folder, node)
     image = ngff.read_image(node.attributes, folder.place)
     check_level(level, len(image.levels), folder.place)
     array_path = image.levels[level].path
@@ -105,34 +105,10 @@ def _inspect_image(folder: Store, node: Node, *, axes: str | None, level: int) -
     return _describe(folder, array_path, found, inner, multiscale=image, axes=names, level=level, group=node)
 
 
-def _refuse_group(folder: Store, node: Node) -> ImageError:
-    kind = ngff.find_kind(node.attributes)
-    members = ngff.list_members(node.attributes)
-    if kind is None or kind == "series":
-        inner = (name for name in folder.names() if name != "OME" and is_node(folder.below(name)))
-        members = tuple(itertools.islice(inner, SHOWN + 1))
-    what = {
-        "plate": "an OME-Zarr plate, which holds many images",
-        "well": "a well of an OME-Zarr plate, which holds a field an image",
-        "series": "the root of a bioformats2raw conversion, which holds a series an image",
-        "labels": "a group of OME-Zarr labels",
-        None: "a zarr group without OME-Zarr metadata",
-    }[kind if kind != "image" else None]
-    # a plate's members are wells, and a field lies one further down
-    example = f"{members[0]}/0" if kind == "plate" and members else (members[0] if members else "")
-    shown = ", ".join(members[:SHOWN]) + (" ..." if len(members) > SHOWN else "")
-    held = f" (it holds {shown})" if members else " (it holds none)"
-    do = f"Give one of them, for example {folder.place}/{example}" if example else "Check the path."
-    return ImageError(f"{folder.place} is {what}{held}", "one image or one array", do)
-
-
 def _dimension_names(node: Node) -> str | None:
     """Axes that an array itself names: dimension_names in zarr 3, xarray's attribute in zarr 2."""
     names = node.metadata.get("dimension_names") or node.attributes.get("_ARRAY_DIMENSIONS")
-    if not isinstance(names, list) or not all(isinstance(name, str) and len(name) == 1 for name in names):
-        return None
-    joined = "".join(names)
-    return joined if set(joined) <= set(ngff.AXES) and len(set(joined)) == len(joined) else None
+    return join_names(names) if isinstance(names, list) else None
 
 
 def _describe(
@@ -167,11 +143,21 @@ def _describe(
         zarr_format=node.zarr_format,
         codecs=_list_codecs(node),
         fingerprint=_fingerprint(node.metadata, array_path, ome),
+        notes=_note(folder, group),
     )
 
 
 def _bare_name(folder: Store) -> str:
     return re.sub(r"(\.ome)?\.zarr$", "", PurePosixPath(folder.place.replace("\\", "/")).name)
+
+
+def _note(folder: Store, group: Node | None) -> tuple[str, ...]:
+    """That there are more images in one group than the first, which is meant by it."""
+    images = ngff.find_ome(group.attributes)["multiscales"] if group is not None else ()
+    if len(images) < 2:
+        return ()
+    names = ", ".join(str(image.get("name", "?")) if isinstance(image, Mapping) else "?" for image in images)
+    return (f"{folder.place} holds {len(images)} images ({names}): the first is read; give an array of another",)
 
 
 def _list_codecs(node: Node) -> tuple[str, ...]:
