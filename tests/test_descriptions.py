@@ -18,7 +18,7 @@ from images import make_pixels, write_array, write_image
 from networks import one_layer, save, tiny_unet
 from rdf import axis, describe_04, describe_05, nuclei_04, nuclei_05, pack, package, sha256
 from shell import call
-from tilewise import Model, Normalization, Pixels, Results, predict
+from tilewise import Graph, Model, Normalization, Pixels, Results, predict
 from tilewise import plan as made_plan
 from tilewise.cache import cache_folder
 from tilewise.descriptions.bioimage import _halo
@@ -167,8 +167,10 @@ def test_halos_are_counted_in_the_output_and_kept_per_axis(tmp_path):
     doubled = {**describe_04(**UNET, halo=(0, 0, 9, 8))["outputs"][0]}
     doubled["shape"] = {"reference_tensor": "raw", "scale": [1, 1, 2, 2], "offset": [0, 0, 0, 0]}
     given = read_tensor(describe_04(**UNET)["inputs"][0], "input", "x")
-    assert _halo(given, entry) == (8, 8)
-    assert _halo(given, read_tensor(doubled, "output", "x")) == (5, 4)
+    assert _halo(given, [entry]) == (8, 8)
+    half = read_tensor(doubled, "output", "x")
+    assert _halo(given, [half]) == (5, 4)
+    assert _halo(given, [half, entry]) == (8, 8)
 
 
 def test_swapped_x_and_y_are_fed_as_the_model_was_trained(tmp_path):
@@ -460,3 +462,33 @@ def test_a_plan_tells_what_it_follows_and_a_run_resumes(tmp_path):
     other = call("run", image, place, out, "--tile", "64", "--contract", "ignore")
     assert other.code == 2
     assert "normalize.kind: percentile -> none" in other.err
+
+
+def two_outputs():
+    """An image as it is, and its negative."""
+    shape = ["n", 1, "h", "w"]
+    ports = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name in ("x", "same", "less")]
+    nodes = [onnx.helper.make_node("Identity", ["x"], ["same"]), onnx.helper.make_node("Neg", ["x"], ["less"])]
+    graph = onnx.helper.make_graph(nodes, "two", ports[:1], ports[1:])
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10)
+
+
+def test_outputs_that_are_treated_differently_are_taken_one_at_a_time(tmp_path):
+    said = describe_04(**UNET, after=[{"name": "sigmoid"}])
+    scaled = [{"name": "scale_linear", "kwargs": {"gain": 2.0}}]
+    said["outputs"].append({**said["outputs"][0], "name": "second", "postprocessing": scaled})
+    pixels = make_pixels((1, 1, 64, 64)).astype(np.float32) / 255
+    place = package(tmp_path / "model", said, two_outputs(), given=pixels, expected=1 / (1 + np.exp(-pixels)))
+    with pytest.raises(ModelError, match=r"other steps for each of its outputs.*--output-name"):
+        predict(pixels[0, 0], place)
+    first = predict(pixels[0, 0], place, graph=Graph(output_name="same"))
+    np.testing.assert_allclose(np.asarray(first).squeeze(), 1 / (1 + np.exp(-pixels[0, 0])), rtol=1e-6)
+    second = predict(pixels[0, 0], place, graph=Graph(output_name="less"))
+    np.testing.assert_array_equal(np.asarray(second).squeeze(), -2 * pixels[0, 0])
+    both = predict(pixels[0, 0], place, results=Results(output="raw"))
+    np.testing.assert_array_equal(np.asarray(both["less"]).squeeze(), -pixels[0, 0])
+    assert call("inspect", place, "--test", "--output-name", "same").code == 0
+    assert "other steps" in call("inspect", place, "--test").err
+    said["outputs"][1]["postprocessing"] = [{"name": "sigmoid"}]
+    found = predict(pixels[0, 0], package(tmp_path / "alike", said, two_outputs()))
+    np.testing.assert_allclose(np.asarray(found["less"]).squeeze(), 1 / (1 + np.exp(pixels[0, 0])), rtol=1e-6)

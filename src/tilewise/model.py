@@ -78,7 +78,10 @@ class Model:
         """
         if self.graph.contract == "ignore":
             return SILENT
-        return merge(self._described[1], read_within(dict(self.spec.metadata)))
+        said, names = self._described[1], [tensor.name for tensor in self.spec.outputs]
+        if said is not SILENT and self.graph.output_name in names:
+            said = find_model(self.path, names.index(self.graph.output_name))[1]
+        return merge(said, read_within(dict(self.spec.metadata)))
 
     @cached_property
     def _described(self) -> tuple[Path, Contract]:

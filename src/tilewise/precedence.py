@@ -125,10 +125,19 @@ _OPTIONS = {"layout", "output_layout", "output_name", "channels", "tile", "halo"
 """What of a contract stands in for an option."""
 
 
+INSTEAD = {
+    "normalize": "--normalize",
+    "output": "--activation or --output raw",
+    "output_name": "--output-name, or --activation for all,",
+}
+"""What takes the place of something unmet."""
+
+
 def _check_met(contract: Contract, given: set[str]) -> None:
     for unmet in contract.unmet:
-        if not {"activation", unmet.group} & given if unmet.group == "output" else unmet.group not in given:
-            instead = "--normalize" if unmet.group == "normalize" else "--activation or --output raw"
+        flags = {unmet.group} if unmet.group == "normalize" else {unmet.group, "activation", "output"}
+        if not flags & given:
+            instead = INSTEAD[unmet.group]
             raise ModelError(
                 f"the model's description asks for {unmet.what}",
                 "steps that are known and take each pixel by itself, after at most one that looks at the image",

@@ -114,7 +114,7 @@ def _run(model: Model, given: np.ndarray, axes: str) -> np.ndarray:
         made = predict(given, model, cut=Cut(tile=tuple(space)), pixels=pixels)
     except SettingError:
         made = predict(given, model, pixels=pixels)
-    first = made[model.spec.outputs[0].name] if isinstance(made, dict) else made
+    first = next(iter(made.values())) if isinstance(made, dict) else made
     return np.asarray(first)
 
 

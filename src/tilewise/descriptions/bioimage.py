@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tilewise.descriptions.chain import read_after, read_before
-from tilewise.descriptions.contract import Contract, Extent, Trial, sign
+from tilewise.descriptions.contract import Contract, Extent, Trial, Unmet, sign
 from tilewise.descriptions.tensors import Described, count_channels, micrometres, ratio, read_size, read_tensor
 from tilewise.errors import ModelError
 
@@ -30,8 +30,12 @@ SIDE = {2: 256, 3: 96}
 """Pixels a side of a tile where one axis is fixed and another is not."""
 
 
-def read_package(package: Package) -> tuple[Path, Contract]:
+def read_package(package: Package, number: int | None = None) -> tuple[Path, Contract]:
     """The ONNX file that a description means, and what it says.
+
+    Args:
+        package: where it lies.
+        number: of the output that is wanted, if one is.
 
     Raises:
         ModelError: it is no description of a model, of another version, or has no ONNX weights.
@@ -49,7 +53,7 @@ def read_package(package: Package) -> tuple[Path, Contract]:
         )
     weights = _weights(package, found, place)
     try:
-        contract = _contract(package, found, place)
+        contract = _contract(package, found, place, number)
     except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
         raise ModelError(
             f"{place} cannot be understood ({type(error).__name__}: {error})",
@@ -93,10 +97,10 @@ def _sha256(entry: Mapping[str, Any]) -> str | None:
     return str(entry["sha256"]) if entry.get("sha256") else None
 
 
-def _contract(package: Package, found: Mapping[str, Any], place: str) -> Contract:
+def _contract(package: Package, found: Mapping[str, Any], place: str, number: int | None = None) -> Contract:
     inputs = [read_tensor(entry, "input", place) for entry in found["inputs"]]
     outputs = [read_tensor(entry, "output", place) for entry in found["outputs"]]
-    given, result = inputs[0], outputs[0]
+    given, result = inputs[0], outputs[min(number or 0, len(outputs) - 1)]
     named = {tensor.name: tensor for tensor in inputs}
     entries = found["inputs"][0]["axes"]
     if not given.old:
@@ -105,9 +109,11 @@ def _contract(package: Package, found: Mapping[str, Any], place: str) -> Contrac
     before, unmet = read_before(given)
     count = count_channels(given, result)
     after, more = read_after(result, count)
+    if number is None and any(tensor.ops != result.ops for tensor in outputs):
+        more = (*more, Unmet(group="output_name", what="other steps for each of its outputs"))
     extents = tuple(axis.extent for axis in given.spatial)
     known = tuple(extent for extent in extents if extent is not None)
-    notes = _notes(inputs, outputs, before)
+    notes = _notes(inputs, before)
     return Contract(
         layout=given.layout,
         output_layout=result.layout,
@@ -115,13 +121,13 @@ def _contract(package: Package, found: Mapping[str, Any], place: str) -> Contrac
         class_names=_names(result),
         pixel_size=None if given.old else micrometres(given.spatial),
         tile=_tile(extents),
-        halo=_halo(given, result),
+        halo=_halo(given, outputs if number is None else [result]),
         extents=known if len(known) == len(extents) else None,
         in_channels=given.channels,
         out_channels=count,
         unmet=unmet + more,
         notes=notes,
-        trial=_trial(package, found, given, result),
+        trial=_trial(package, found, given, result, number or 0),
         **before,
         **after,
     )
@@ -143,31 +149,37 @@ def _tile(extents: tuple[Extent | None, ...]) -> tuple[int, ...] | None:
     )
 
 
-def _halo(given: Described, result: Described) -> tuple[int, ...] | None:
+def _halo(given: Described, results: Sequence[Described]) -> tuple[int, ...] | None:
     """In pixels of the input; a description whose halo is 0 everywhere does not say how much is needed."""
-    twins = {axis.letter: axis for axis in result.axes}
-    pairs = [(axis, twins.get(axis.letter)) for axis in given.spatial]
-    found = tuple(0 if b is None else math.ceil(b.halo / ratio(a, b, old=result.old)) for a, b in pairs)
-    return found if any(found) else None
+    found = [0] * len(given.spatial)
+    for result in results:
+        twins = {axis.letter: axis for axis in result.axes}
+        pairs = [(axis, twins.get(axis.letter)) for axis in given.spatial]
+        asked = (0 if b is None else math.ceil(b.halo / ratio(a, b, old=result.old)) for a, b in pairs)
+        found = [max(pair) for pair in zip(found, asked, strict=True)]
+    return tuple(found) if any(found) else None
 
 
-def _notes(inputs: list[Described], outputs: list[Described], before: Mapping[str, Any]) -> tuple[str, ...]:
+def _notes(inputs: list[Described], before: Mapping[str, Any]) -> tuple[str, ...]:
     notes = []
     if len(inputs) > 1:
         notes.append(f"the description has {len(inputs)} inputs: {inputs[0].name} is taken for the image")
-    if any(tensor.ops != outputs[0].ops for tensor in outputs):
-        notes.append(f"the description treats its outputs differently: all are treated as {outputs[0].name}")
     if before.get("scope") == "image" and before.get("normalize") in {"standardize", "minmax", "percentile"}:
         notes.append("the description normalizes over its whole data set: statistics of the image stand for it")
     return tuple(notes)
 
 
-def _trial(package: Package, found: Mapping[str, Any], given: Described, result: Described) -> Trial | None:
-    """The first test tensors, if both are there; they are read only when they are asked for."""
+def _trial(
+    package: Package, found: Mapping[str, Any], given: Described, result: Described, number: int
+) -> Trial | None:
+    """The test tensors, if both are there; they are read only when they are asked for."""
     pair = (given.test, result.test)
     if None in pair:
         lists = (found.get("test_inputs"), found.get("test_outputs"))
-        pair = tuple({"source": names[0]} if isinstance(names, list) and names else None for names in lists)  # type: ignore[assignment]
+        pair = tuple(
+            {"source": names[k]} if isinstance(names, list) and len(names) > k else None
+            for names, k in zip(lists, (0, number), strict=True)
+        )  # type: ignore[assignment]
     if pair[0] is None or pair[1] is None:
         return None
     tolerance = _tolerance(found)

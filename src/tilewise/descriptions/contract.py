@@ -21,7 +21,7 @@ class Unmet:
     """Something that a description asks for and tilewise does not do."""
 
     group: str
-    """normalize or output: the option that, given as a flag, takes its place."""
+    """normalize, output or output_name: the option that, given as a flag, takes its place."""
     what: str
     """In words."""
 

@@ -24,8 +24,12 @@ LONGEST = 1 << 17
 """Characters of an entry that is kept."""
 
 
-def find_model(path: str | Path) -> tuple[Path, Contract]:
+def find_model(path: str | Path, number: int | None = None) -> tuple[Path, Contract]:
     """The ONNX file that a path means, and what a description beside it says: silent for a plain ONNX file.
+
+    Args:
+        path: the file, folder or archive.
+        number: of the output that is wanted, if one is.
 
     Raises:
         ModelError: a description that cannot be followed.
@@ -35,7 +39,7 @@ def find_model(path: str | Path) -> tuple[Path, Contract]:
     # resolve() would follow a link away from the data beside it
     place = Path(os.path.abspath(path))  # noqa: PTH100
     package = find_package(place)
-    return (place, SILENT) if package is None else read_package(package)
+    return (place, SILENT) if package is None else read_package(package, number)
 
 
 def read_within(metadata: Mapping[str, str]) -> Contract:
