@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import hypothesis
@@ -20,8 +21,17 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["TILEWISE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
+FRAMEWORKS = {"keras": "tf2onnx", "torch": "onnxscript"}
+"""Extras whose tests need them, and a library that only they bring."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip tests on real data where the shared folder is missing."""
+    """Skip tests on real data where the shared folder is missing, and those of extras that are not installed."""
+    for extra, library in FRAMEWORKS.items():
+        missing = pytest.mark.skip(reason=f"the extra '{extra}' is not installed; .ci/full runs these tests")
+        for item in items:
+            if item.get_closest_marker(extra) and find_spec(library) is None:
+                item.add_marker(missing)
     if DATA.exists():
         return
     for item in items:

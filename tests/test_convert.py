@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from onnx import TensorProto, checker, helper, numpy_helper, version_converter
 
+from images import make_pixels, write_array
 from networks import Net, one_layer, save, tiny_unet
 from shell import call, tree
 from tilewise.convert import Wanted, convert
@@ -128,14 +129,18 @@ def test_what_the_runtime_refuses_is_cured(tmp_path, limits):
     if (limits.opset, limits.ir) >= (NEWEST, onnx.IR_VERSION):
         pytest.skip("the installed runtime takes all that the installed onnx writes")
     save(newest(tiny_unet()), tmp_path, "new")
-    refused = call("inspect", tmp_path / "new.onnx")
+    write_array(tmp_path / "image.zarr", make_pixels((90, 80)))
+    refused = call("run", tmp_path / "image.zarr", tmp_path / "new.onnx", tmp_path / "out")
     assert refused.code == 2
+    assert not (tmp_path / "out").exists()
     assert "too new for onnxruntime" in refused.err
     assert "tilewise convert" in refused.err
     cured = call("convert", tmp_path / "new.onnx", tmp_path / "old.onnx", "--json")
     assert cured.code == 0, cured.err
     assert cured.json["model"]["verdict"] == "exact"
     assert cured.json["compared"] in {"the same operators", "onnx's reference evaluator", "onnxruntime"}
+    done = call("run", tmp_path / "image.zarr", tmp_path / "old.onnx", tmp_path / "out", "--json")
+    assert (done.code, done.json["state"]) == (0, "done")
 
 
 def test_more_than_numbers_changes_where_operators_did(limits):

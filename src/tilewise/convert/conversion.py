@@ -77,7 +77,7 @@ def convert(
         ir=answer["ir"],
         inputs=_ports(answer["inputs"]),
         outputs=_ports(answer["outputs"]),
-        compared=Compared(**answer["compared"]),
+        compared=_compared(answer["compared"]),
         tolerance=wanted.tolerance,
         sha256=digest,
         size=size,
@@ -100,6 +100,10 @@ def _looked(path: Path, place: Path, wanted: Wanted) -> tuple[Kind, Path | None]
 
 def _ports(told: list[dict[str, Any]]) -> tuple[Port, ...]:
     return tuple(Port(port["name"], port["dtype"], tuple(port["shape"])) for port in told)
+
+
+def _compared(told: dict[str, Any]) -> Compared:
+    return Compared(told["by"], told["difference"], tuple(tuple(shape) for shape in told["shapes"]))
 
 
 def _ours() -> dict[str, str]:

@@ -11,6 +11,7 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 from tilewise.convert.original import Original, Request, unopened
+from tilewise.convert.rewiring import rewired
 from tilewise.convert.tracing import export, library_versions
 from tilewise.errors import ModelError
 
@@ -38,6 +39,8 @@ def _config(request: Request) -> dict[str, Any]:
             with zipfile.ZipFile(request.path) as archive:
                 return dict(json.loads(archive.read("config.json")))
         return _config_in_hdf5(request.path)
+    except ModelError:
+        raise
     except (ValueError, OSError, KeyError) as error:
         raise unopened(request, "a Keras model", error, "Save or download it again.") from error
 
@@ -70,6 +73,9 @@ def _refuse_code(path: Path, config: Any) -> None:
         if isinstance(module, str) and module.split(".")[0] not in {"keras", "builtins", "tf_keras", "tensorflow"}:
             raise _foreign(path, f"{module}.{found['class_name']}")
         registered = found.get("registered_name")
+        # classes of a program's own have a name and no module
+        if isinstance(registered, str) and found.get("module", "") is None and ">" not in registered:
+            raise _foreign(path, f"the class {registered}")
         if isinstance(registered, str) and ">" in registered and not registered.startswith(("keras", "Keras")):
             raise _foreign(path, registered)
 
@@ -161,8 +167,10 @@ def _exported(request: Request, model: Any) -> Original:
     def call(*values: Any) -> Any:
         return tf.nest.flatten(model(values[0] if len(values) == 1 else list(values), training=False))
 
+    with rewired(model):
+        graph = export(request, call, specs)
     return Original(
-        export(request, call, specs),
+        graph,
         lambda values: [value.numpy() for value in call(*map(tf.constant, values))],
         f"Keras {library_versions()['keras']}",
         library_versions(),

@@ -28,11 +28,32 @@ def export(request: Request, call: Callable[..., Any], specs: Sequence[Any]) -> 
     traced = tf.function(call, input_signature=list(specs), autograph=False)
     try:
         made, _ = tf2onnx.convert.from_function(
-            traced, input_signature=list(specs), opset=min(request.opset, max(OPSET_TO_IR_VERSION))
+            traced,
+            input_signature=list(specs),
+            opset=min(request.opset, max(OPSET_TO_IR_VERSION)),
+            custom_op_handlers={"Erfc": (_write_erfc, [])},
         )
     except Exception as error:
         raise unexported(request, f"tf2onnx {tf2onnx.__version__}", error) from error
     return made
+
+
+def _write_erfc(context: Any, node: Any, name: str, arguments: list[Any]) -> None:  # noqa: ARG001 tf2onnx' face
+    """One minus Erf: what Gelu is made of in Keras, and tf2onnx does not know."""
+    import numpy as np
+
+    kind = context.get_dtype(node.output[0])
+    context.remove_node(node.name)
+    one = context.make_const(f"{node.name} one", np.ones((), _numpy_type(kind)))
+    erf = context.make_node("Erf", node.input, dtypes=[kind])
+    context.make_node("Sub", [one.output[0], erf.output[0]], name=node.name, outputs=node.output, dtypes=[kind])
+
+
+def _numpy_type(kind: int) -> Any:
+    """Of a tensor, as numpy has it."""
+    from onnx import helper
+
+    return helper.tensor_dtype_to_np_dtype(kind)
 
 
 def library_versions() -> dict[str, str]:
