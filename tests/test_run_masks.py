@@ -15,6 +15,7 @@ from networks import save, tiny_unet
 from tilewise import Behaviour, Cut, Normalization, Pixels, Results
 from tilewise.errors import ImageError, OutputError
 from tilewise.geometry import source_box
+from tilewise.spot import choose_spots
 
 CUT = Cut(tile=48, halo="exact", block=64)
 STANDARDIZE = Normalization(kind="standardize")
@@ -232,3 +233,40 @@ def test_auto_finds_signal_in_any_plane_of_a_stack_and_in_volumes(tmp_path, mode
     kept = spread(made.mask.tiles, made)
     assert kept[10:14, 20:30, 50:60].all()
     assert kept.mean() < 0.7
+
+
+def test_tiles_are_small_enough_to_skip_some_unless_that_cost_the_exact_halo(tmp_path, image, model):
+    large = write_image(tmp_path / "large.zarr", blobs(), "yx")
+    open_, masked = (tilewise.plan(large, model, pixels=Pixels(mask=mask)) for mask in (None, "auto"))
+    assert max(open_.tile) > 1000
+    assert max(masked.tile) <= 512
+    assert masked.verdict == open_.verdict
+    assert masked.tiles_skipped > masked.grid.tiles // 2
+    asked = tilewise.plan(large, model, cut=Cut(tile=1024), pixels=Pixels(mask="auto"))
+    assert asked.tile == (1024, 1024)
+
+
+def test_spots_are_computed_tiles(tmp_path, image, model):
+    mask = np.zeros((30, 42), np.uint8)
+    mask[20:25, 30:35] = 1
+    path = write_array(tmp_path / "mask.zarr", mask)
+    made = tilewise.plan(image, model, cut=CUT, pixels=Pixels(mask=str(path)))
+    spots = choose_spots(made)
+    assert spots
+    assert made.mask.tiles.ravel()[spots].all()
+    nothing = write_array(tmp_path / "nothing.zarr", mask * 0)
+    assert choose_spots(tilewise.plan(image, model, cut=CUT, pixels=Pixels(mask=str(nothing)))) == []
+
+
+def test_a_mask_of_nothing_skips_all(tmp_path, image, model):
+    path = write_array(tmp_path / "mask.zarr", np.zeros((30, 42), np.uint8))
+    result = tilewise.run(image, model, tmp_path / "out.zarr", cut=CUT, pixels=Pixels(mask=str(path)))
+    assert (result.state, result.done, result.skipped, result.executions) == ("done", 0, result.blocks, 0)
+    assert not read(tmp_path / "out.zarr").any()
+
+
+def test_coarser_levels_of_a_masked_run_are_those_of_its_finest(tmp_path, model):
+    image = write_image(tmp_path / "image.zarr", blobs(), "yx", scale=(2.0, 2.0))
+    tilewise.run(image, model, tmp_path / "out.zarr", cut=CUT, pixels=Pixels(mask="auto"))
+    fine, coarse = (zarr.open_array(tmp_path / "out.zarr" / level, mode="r")[0] for level in "01")
+    np.testing.assert_allclose(coarse, fine.reshape(600, 2, 700, 2).mean(axis=(1, 3)), atol=1e-6)

@@ -116,7 +116,7 @@ def decide(image: ImageSpec, model: ModelSpec, asked: Asked, contract: Contract 
     lead = lead_axes(image.axes, spatial)
     batch = match_batch(model, asked.cut)
     spare = max(crew.memory - base_memory(model.weight_bytes), 0) // crew.threads
-    tiling = _tiling(tuple(lengths[a] for a in spatial), model, asked.cut, int(TILES * spare / batch))
+    tiling = _tiling(tuple(lengths[a] for a in spatial), model, asked, int(TILES * spare / batch))
     grid = Grid(tuple(_lead_axis(a, lengths[a], asked.pixels) for a in lead) + tiling.axes)
     recipe = Recipe(
         lead=len(lead),
@@ -168,12 +168,13 @@ def _lead_axis(axis: str, size: int, pixels: Pixels) -> Axis:
     return Axis(size=size, tile=2 * k + 1, before=k, after=k, lead=k, trail=k)
 
 
-def _tiling(shape: Index, model: ModelSpec, cut: Cut, budget: int) -> Tiling:
+def _tiling(shape: Index, model: ModelSpec, asked: Asked, budget: int) -> Tiling:
     """The cut of the axes that the model sees, whether it gives images or vectors."""
     if gives_vectors(model):
-        return sample(shape, model, cut)
-    refuse_stride(cut)
-    return choose(shape, model, cut, budget, _tile_bytes(model, 1, 1))
+        return sample(shape, model, asked.cut)
+    refuse_stride(asked.cut)
+    masked = asked.pixels.mask is not None
+    return choose(shape, model, asked.cut, budget, _tile_bytes(model, 1, 1), masked=masked)
 
 
 def _check(image: ImageSpec, model: ModelSpec, asked: Asked, channels: int) -> None:

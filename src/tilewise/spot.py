@@ -37,9 +37,12 @@ def widen(made: Plan) -> Plan | None:
 
 
 def choose_spots(made: Plan) -> list[int]:
-    """Numbers of cores, spread evenly, the first and the last left out where there are others."""
-    tiles = made.grid.tiles
-    return sorted({(2 * k + 1) * tiles // (2 * SPOTS) for k in range(SPOTS)})
+    """Numbers of cores that are computed, spread evenly, the first and the last left out where there are others."""
+    counts = made.grid.counts
+    if made.mask is None:
+        return sorted({(2 * k + 1) * made.grid.tiles // (2 * SPOTS) for k in range(SPOTS)})
+    places = np.flatnonzero(np.broadcast_to(made.mask.tiles, counts))
+    return sorted({int(places[(2 * k + 1) * len(places) // (2 * SPOTS)]) for k in range(SPOTS if len(places) else 0)})
 
 
 def measure_spot(run: str, number: int, wide: Plan) -> float:

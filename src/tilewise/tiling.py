@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from tilewise.model import ModelSpec
     from tilewise.settings import Cut, Sizes
 
+MASKED = {2: 512**2, 3: 128**3}
+"""Pixels of a tile that auto takes under a mask: a larger one is rarely without any tissue."""
+
 SIDES = {2: (256, 384, 512, 768, 1024, 1536, 2048), 3: (64, 96, 128, 160, 192, 256)}
 """Tile sides that ``auto`` tries, smallest first."""
 
@@ -38,7 +41,9 @@ class Tiling:
     """What a reader of the plan should know of the choice."""
 
 
-def choose(shape: Index, model: ModelSpec, cut: Cut, budget: int, bytes_per_pixel: float) -> Tiling:
+def choose(
+    shape: Index, model: ModelSpec, cut: Cut, budget: int, bytes_per_pixel: float, *, masked: bool = False
+) -> Tiling:
     """Settle tile and halo.
 
     Args:
@@ -47,7 +52,12 @@ def choose(shape: Index, model: ModelSpec, cut: Cut, budget: int, bytes_per_pixe
         cut: what the user asked for.
         budget: bytes that one batch may take within the model.
         bytes_per_pixel: of one tile within the model.
+        masked: true where tiles may be skipped: auto takes smaller ones, if that does not cost the exact halo.
     """
+    if masked and cut.tile == "auto":
+        small = choose(shape, model, cut, min(budget, int(MASKED[len(shape)] * bytes_per_pixel)), bytes_per_pixel)
+        if not small.bounded:
+            return small
     halo, note = _asked_halo(model, cut)
     tiles = _asked_tiles(shape, model, cut, halo, budget, bytes_per_pixel)
     if halo is not None:
