@@ -30,9 +30,11 @@ def leaves_declared(model: ModelSpec, tile: Index) -> bool:
     return model.declared_size is not None and tile != model.declared_size
 
 
-def note(model: ModelSpec, tiling: Tiling, grid: Grid, pixels: Pixels) -> tuple[str, ...]:
+def note(model: ModelSpec, tiling: Tiling, grid: Grid, pixels: Pixels, halo: object) -> tuple[str, ...]:
     """Lines for the reader of a plan."""
     notes = [tiling.note] if tiling.note else []
+    if isinstance(halo, float):
+        notes = [f"the smallest halo with an error of at most {halo:g} is measured on the image when the run starts"]
     if leaves_declared(model, tuple(a.tile for a in tiling.axes)):
         tile = [a.tile for a in tiling.axes]
         notes.append(

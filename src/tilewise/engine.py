@@ -133,6 +133,7 @@ def execute_on(
 ) -> Result:
     """Run a plan on workers that are there, and leave them warm for another."""
     made, model, norms = settle_norms(client, made, model, observers)
+    made, statistics = spot.settle_halo(client, made, model, observers)
     out = made.outputs[0].path
     inputs = (made.image.path, made.model.path)
     job = hand_out(client, Job(uuid.uuid4().hex[:12], made, model.prepared(), made.machine.device))
@@ -144,6 +145,8 @@ def execute_on(
                 sink.create(spec, record, inputs=inputs, overwrite=made.behaviour.overwrite and number == 0)
             if norms is not None:
                 write_json(folder_of(out), "norms.json", norms.to_json())
+            if statistics is not None:
+                write_json(folder_of(out), "statistics.json", statistics.to_json())
             # not before: a refusal is one line
             for note in notes:
                 tell(observers, Noted(note))

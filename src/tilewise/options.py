@@ -38,7 +38,13 @@ OPTIONS = (
     Option(
         "--tile", typed.read_sizes, Cut, "tile", "Pixels a side that the model sees: auto, 512, or 64,256,256 (z,y,x)."
     ),
-    Option("--halo", typed.read_halo, Cut, "halo", "Context on each side of a core: auto, exact, or pixels."),
+    Option(
+        "--halo",
+        typed.read_halo,
+        Cut,
+        "halo",
+        "Context on each side of a core: auto, exact, pixels, or the error that it may cost: 1e-3.",
+    ),
     Option("--overlap", typed.read_pixels, Cut, "overlap", "Pixels shared by neighbouring tiles: twice the halo."),
     Option(
         "--stride",

@@ -154,7 +154,7 @@ def decide(image: ImageSpec, model: ModelSpec, asked: Asked, contract: Contract 
         notes=(
             *image.notes,
             *note_view(image, asked.pixels),
-            *note(model, tiling, grid, asked.pixels),
+            *note(model, tiling, grid, asked.pixels, asked.cut.halo),
             *note_freezing(asked, grid.tiles),
             *note_contract(contract, image, model, spatial, tiling, asked),
         ),

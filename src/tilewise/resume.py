@@ -44,6 +44,7 @@ def record_of(plan: Plan, device: str) -> dict[str, Any]:
         "neighbours": None if plan.asked.pixels.neighbours is None else list(plan.asked.pixels.neighbours),
         "tile": list(plan.tile),
         "halo": list(plan.halo),
+        "tolerance": plan.asked.cut.halo if isinstance(plan.asked.cut.halo, float) else None,
         "stride": [axis.step for axis in plan.grid.axes[plan.lead :] if isinstance(axis, Samples)],
         "block": list(plan.blocks.shape[plan.lead :]),
         "batch": recipe.batch,

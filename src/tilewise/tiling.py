@@ -119,7 +119,8 @@ def _asked_halo(model: ModelSpec, cut: Cut) -> tuple[Index | None, str | None]:
             )
         return model.halo, None
     if isinstance(asked, float):
-        raise SettingError(f"--halo {asked:g}", "auto, exact or whole pixels", "For the exact result use --halo exact.")
+        # measured when a run starts: until then it counts as ours to choose
+        return None, None
     wanted = spread("--halo", asked, ndim)
     if any(h < 0 for h in wanted):
         raise SettingError(f"--halo {asked}", "no negative number", "Give pixels, auto or exact.")

@@ -42,6 +42,10 @@ class Cut:
                 "one of the two (overlap is twice the halo)",
                 "Leave one of them out.",
             )
+        if isinstance(self.halo, float) and not 0 < self.halo < 1:
+            raise SettingError(
+                f"--halo {self.halo:g}", "whole pixels, or a tolerance between 0 and 1", "For example 64, or 1e-3."
+            )
         for option, value in (("--tile", self.tile), ("--block", self.block), ("--stride", self.stride)):
             numbers = value if isinstance(value, tuple) else (value,)
             if any(isinstance(n, int) and n < 1 for n in numbers):

@@ -49,11 +49,12 @@ def measure_spot(run: str, number: int, wide: Plan) -> float:
     """Largest difference of one core between the run's tiles and wider ones; runs on a worker."""
     job = find_job(run)
     index = tuple(int(k) for k in np.unravel_index(number, job.plan.grid.counts))
-    both = zip(*(_core(job, plan, index) for plan in (job.plan, wide)), strict=True)
+    both = zip(*(compute_core(job, plan, index) for plan in (job.plan, wide)), strict=True)
     return max(float(np.abs(narrow.astype(np.float64) - exact).max()) for narrow, exact in both)
 
 
-def _core(job: Job, made: Plan, index: Index) -> list[np.ndarray]:
+def compute_core(job: Job, made: Plan, index: Index) -> list[np.ndarray]:
+    """One core by itself, as a plan cuts it: each product's result."""
     span = Span(made.grid, tuple(range(k, k + 1) for k in index))
     box = source_box(span.window, made.recipe.shape, made.recipe.pad)
     shown = show(read(made, box), box, span.window, made.recipe)
