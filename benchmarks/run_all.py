@@ -21,6 +21,7 @@ import memory
 import openers
 import slide
 import startup
+import stores
 import throughput
 import zoo
 
@@ -39,6 +40,7 @@ def run(size: Size, *, keep: bool) -> list[str]:
         "exactness": lambda: exactness.run(size, keep=keep),
         "zoo": lambda: zoo.run(size, keep=keep),
         "openers": lambda: openers.run(size, keep=keep),
+        "stores": lambda: stores.run(size, keep=keep),
         "startup": lambda: startup.run(size, keep=keep),
         "memory": lambda: memory.run(size, keep=keep),
         "slide": lambda: slide.run(size, keep=keep),

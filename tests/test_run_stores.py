@@ -295,6 +295,26 @@ def test_a_store_that_stops_answering_ends_the_run_within_the_stated_time(there,
         assert time.monotonic() - begun < 15
 
 
+def test_a_run_that_cannot_write_its_ledger_stops_and_is_resumed(there, model, out, local, s3, monkeypatch):
+    words = ("run", there, model, out, "--tile", "64", "--halo", "8", "--block", "128", "--quiet")
+    monkeypatch.setenv("TILEWISE_STORE_SECONDS", "1")
+    with serve_faults(s3) as faults:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", faults.url)
+        faults.dead = "tilewise/state/c"
+        said = call(*words)
+        assert said.code == 3
+        assert "tilewise/state/c/0 cannot be reached" in said.err
+        assert said.err.count("\n") == 1
+        faults.dead = ""
+        assert call(*words).code == 0
+    assert contents(out) == local
+
+
+def test_the_bound_of_memory_counts_what_is_on_its_way(there, model, out, tmp_path):
+    on_disk, far = (tilewise.plan(there, model, place, cut=CUT).memory for place in (tmp_path / "out.zarr", out))
+    assert on_disk.write < far.write <= on_disk.write + 60_000_000
+
+
 def test_other_axes_formats_and_shards_read_alike(tmp_path, environment):
     """Rows of the table of openers: pixels over the network equal those that zarr reads from the disk."""
     rows = [

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 FLUSH_SECONDS = 1.0
 """How often the ledgers are written."""
 
+FLUSH_SHARE = 0.1
+"""Of the time of a run that writing them may take: on a slow store they are written less often."""
+
 
 @dataclass(slots=True)
 class Account:
@@ -43,6 +46,7 @@ class Account:
     """When the run began."""
     _pending: Iterator[int]
     _flushed: float
+    _pause: float = FLUSH_SECONDS
 
     @classmethod
     def open(
@@ -80,16 +84,18 @@ class Account:
         detail = self._enter_block(landed) if landed.number < self.book.blocks else self._enter_shard(landed)
         counts = self.book.counts()
         tell(self.observers, Advanced("blocks", counts.done + counts.skipped, counts.failed, detail))
-        if time.monotonic() - self._flushed > FLUSH_SECONDS:
+        if time.monotonic() - self._flushed > self._pause:
             self.flush()
 
     def flush(self) -> None:
         """Store the books: blocks first, so that no shard counts as done before what it stands on."""
+        begun = time.monotonic()
         self.book.flush()
         if self.ladder is not None:
             self.ladder.levels.flush()
         self.tally.save(time.monotonic() - self.started)
         self._flushed = time.monotonic()
+        self._pause = max(FLUSH_SECONDS, (self._flushed - begun) / FLUSH_SHARE)
 
     def _enter_block(self, landed: Landed) -> str:
         number, tries = landed.number, landed.attempts

@@ -12,7 +12,7 @@ from tilewise import levels, place, sink, spot, stats
 from tilewise.account import Account
 from tilewise.cluster import connect, dashboard
 from tilewise.columns import store_mask
-from tilewise.errors import SettingError
+from tilewise.errors import SettingError, StoppedError, StoreError
 from tilewise.events import Ended, Noted, Started, tell
 from tilewise.freezing import settle_norms
 from tilewise.ledger import Ledger
@@ -150,7 +150,11 @@ def execute_on(
             # not before: a refusal is one line
             for note in notes:
                 tell(observers, Noted(note))
-            return _Run(job, client, observers).go(Ledger.create(out, made.blocks.total, record), record)
+            try:
+                return _Run(job, client, observers).go(Ledger.create(out, made.blocks.total, record), record)
+            except StoreError as error:
+                # the output is begun: what is there counts, and the same command goes on
+                raise StoppedError(str(error)) from error
     finally:
         take_back(client, job)
 

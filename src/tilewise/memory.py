@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 BASE = 360_000_000
 """Bytes of a worker that has imported everything and opened an empty session (benchmarks/memory.py)."""
@@ -12,6 +12,10 @@ ACTIVATION_SLACK = 1.5
 
 SHRINK = 5
 """Shards at once while one of a coarser level is made: encoded, decoded, padded, as sums, and the result."""
+
+
+TRANSIT = 60_000_000
+"""Bytes of a write that are on their way to an object store beside it: twelve parts of 5 MB at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,11 @@ def worker_memory(*, weights: int, read_bytes: int, held: int = 0, tile: int, wr
         shrink=SHRINK * write_bytes,
         threads=threads,
     )
+
+
+def add_transit(memory: Memory) -> Memory:
+    """The bound where results go over a network. A read holds encoded and decoded chunks, as one from a disk does."""
+    return replace(memory, write=memory.write + min(TRANSIT, memory.write))
 
 
 def show_bytes(count: float) -> str:

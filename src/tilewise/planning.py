@@ -14,7 +14,7 @@ from tilewise.errors import SettingError
 from tilewise.fit import check_memory, check_reach, match_axes, match_batch, match_channels
 from tilewise.geometry import Axis, Blocks, Grid, Samples
 from tilewise.masking import find_mask
-from tilewise.memory import Memory, base_memory, tile_bytes, worker_memory
+from tilewise.memory import Memory, add_transit, base_memory, tile_bytes, worker_memory
 from tilewise.model import Model
 from tilewise.normalize import check_numbers, check_types
 from tilewise.origins import trace
@@ -29,6 +29,7 @@ from tilewise.session import check_device
 from tilewise.settings import Asked, Behaviour, Cut, Graph, Machine, Pixels, Results
 from tilewise.sharding import Weights, block_bytes, choose_blocks
 from tilewise.source import Array, open_view
+from tilewise.store import is_url
 from tilewise.tiling import Tiling, choose
 
 if TYPE_CHECKING:
@@ -100,7 +101,10 @@ def plan(
     except SettingError as error:
         raise blame(error, asked) from error
     made = replace(made, mask=find_mask(made))
-    return made if place is None else replace(made, outputs=place_outputs(made, place))
+    if place is None:
+        return made
+    memory = add_transit(made.memory) if is_url(place) else made.memory
+    return replace(made, outputs=place_outputs(made, place), memory=memory)
 
 
 def decide(image: ImageSpec, model: ModelSpec, asked: Asked, contract: Contract = SILENT) -> Plan:
