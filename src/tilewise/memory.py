@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from tilewise.store import is_url
+
 BASE = 360_000_000
 """Bytes of a worker that has imported everything and opened an empty session (benchmarks/memory.py)."""
 
@@ -73,8 +75,10 @@ def worker_memory(*, weights: int, read_bytes: int, held: int = 0, tile: int, wr
     )
 
 
-def add_transit(memory: Memory) -> Memory:
-    """The bound where results go over a network. A read holds encoded and decoded chunks, as one from a disk does."""
+def add_transit(memory: Memory, place: str) -> Memory:
+    """The bound for results at a place. Over a network a read holds what one from a disk does, but a write more."""
+    if not is_url(place):
+        return memory
     return replace(memory, write=memory.write + min(TRANSIT, memory.write))
 
 

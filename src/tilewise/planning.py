@@ -29,7 +29,6 @@ from tilewise.session import check_device
 from tilewise.settings import Asked, Behaviour, Cut, Graph, Machine, Pixels, Results
 from tilewise.sharding import Weights, block_bytes, choose_blocks
 from tilewise.source import Array, open_view
-from tilewise.store import is_url
 from tilewise.tiling import Tiling, choose
 
 if TYPE_CHECKING:
@@ -103,8 +102,7 @@ def plan(
     made = replace(made, mask=find_mask(made))
     if place is None:
         return made
-    memory = add_transit(made.memory) if is_url(place) else made.memory
-    return replace(made, outputs=place_outputs(made, place), memory=memory)
+    return replace(made, outputs=place_outputs(made, place), memory=add_transit(made.memory, place))
 
 
 def decide(image: ImageSpec, model: ModelSpec, asked: Asked, contract: Contract = SILENT) -> Plan:
