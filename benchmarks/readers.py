@@ -83,7 +83,7 @@ def read_neuroglancer(path):
     attributes = _attributes(path)
     datasets = attributes["multiscales"][0]["datasets"]
     old, labels = Path(path, ".zgroup").exists(), "image-label" in attributes
-    with _serve(path) as (url, asked), tempfile.TemporaryDirectory() as profile:
+    with _serve(path) as (url, asked), tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         neuroglancer.set_server_bind_address("127.0.0.1")
         viewer = neuroglancer.Viewer()
         kind = neuroglancer.SegmentationLayer if labels else neuroglancer.ImageLayer

@@ -145,7 +145,11 @@ def test_labels_carry_colours_and_integers_their_scale(tmp_path):
         assert "omero" not in json.dumps(attributes)
     scaled = make_spec(tmp_path / "scaled.zarr", dtype="uint8", real=(-1.0, 1.0), window=(0.0, 255.0))
     sink.create(scaled, {})
-    assert zarr.open_group(scaled.path, mode="r").attrs["tilewise"] == {"scale": 2 / 255, "offset": -1.0}
+    assert zarr.open_group(scaled.path, mode="r").attrs["tilewise"] == {
+        "provenance": "tilewise/provenance.json",
+        "scale": 2 / 255,
+        "offset": -1.0,
+    }
 
 
 def test_metadata_that_break_the_standard_do_not_pass(tmp_path):
@@ -167,3 +171,19 @@ def test_a_create_of_zarr_2_that_was_cut_short_is_finished(tmp_path):
     sink.finish(spec)
     sink.create(spec, {}, overwrite=True)
     assert not (tmp_path / "out.zarr" / "0" / "0").exists()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_xarray_opens_each_level_with_named_axes(tmp_path, version):
+    import xarray
+
+    spec = make_spec(tmp_path / "out.zarr", version=version)
+    sink.create(spec, {})
+    pixels = make_pixels(spec.shape, "float32")
+    fill(spec, pixels)
+    sink.finish(spec)
+    for level in range(3):
+        others = [str(other) for other in range(3) if other != level]
+        found = xarray.open_dataset(spec.path, engine="zarr", consolidated=False, drop_variables=others)[str(level)]
+        assert found.dims == ("c", "y", "x")
+        np.testing.assert_array_equal(found, open_level(spec, level)[...])

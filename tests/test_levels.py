@@ -189,7 +189,7 @@ def test_uint8_scores_say_what_they_stand_for(tmp_path, image):
         tilewise.run(image, MODEL, tmp_path / name, cut=CUT, results=Results(activation="sigmoid", **given))
     exact, stored = (levels_of(tmp_path / name)[0] for name in ("float", "byte"))
     about = zarr.open_group(str(tmp_path / "byte"), mode="r").attrs["tilewise"]
-    assert about == {"scale": 1 / 255, "offset": 0.0}
+    assert about == {"provenance": "tilewise/provenance.json", "scale": 1 / 255, "offset": 0.0}
     assert np.abs(stored * about["scale"] + about["offset"] - exact).max() <= 0.5 / 255 + 1e-7
     omero = zarr.open_group(str(tmp_path / "byte"), mode="r").attrs["ome"]["omero"]
     assert omero["channels"][0]["window"] == {"min": 0.0, "max": 255.0, "start": 0.0, "end": 255.0}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 import uuid
 from contextlib import closing
@@ -22,6 +23,7 @@ from tilewise.model import Model
 from tilewise.placement import find_place
 from tilewise.planning import plan
 from tilewise.plugin import hand_out, renew, take_back
+from tilewise.provenance import has_provenance, keep_provenance
 from tilewise.record import folder_of, read_json, read_stamp, write_json
 from tilewise.result import Result, Tally, result_of
 from tilewise.resume import record_of, recorded_cut
@@ -177,10 +179,12 @@ class _Run:
     client: Client
     observers: tuple[Observer, ...]
     started: float = field(default_factory=time.monotonic)
+    begun: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
 
     def go(self, book: Ledger, record: Mapping[str, Any]) -> Result:
         self._leave_out(book)
         account = Account.open(book, self.job.plan, record, self.observers, self.started)
+        idle = account.finished and has_provenance(book.path)
         if not account.finished:
             counts = book.counts()
             if counts.done + counts.skipped < book.blocks:
@@ -190,7 +194,10 @@ class _Run:
         if account.finished:
             for spec in self.job.plan.outputs:
                 sink.finish(spec)
-        return result_of(book)
+        result = result_of(book)
+        if not idle:
+            keep_provenance(self.job.plan, result, device=self.job.device, started=self.begun)
+        return result
 
     def _leave_out(self, book: Ledger) -> None:
         """Mark the blocks that have nothing to compute, and keep the mask with the output."""

@@ -11,7 +11,7 @@ from tilewise import ngff
 from tilewise.errors import OutputError
 from tilewise.geometry import Box
 from tilewise.place import check_place, clear, sweep
-from tilewise.record import Stamp, differences, read_json, read_stamp, write_json, write_stamp
+from tilewise.record import FOLDER, Stamp, differences, folder_of, read_json, read_stamp, write_json, write_stamp
 from tilewise.sink.array import create_arrays, forget, read
 from tilewise.sink.labels import list_label, refuse_listed
 from tilewise.store import open_store
@@ -61,6 +61,9 @@ def create(spec: OutputSpec, record: Mapping[str, Any], *, inputs: Sequence[str]
     if stamp is None or own not in owns:
         write_stamp(spec.path, Stamp(record, (*owns, own)))
     sweep(spec.path)
+    if spec.zarr_format == 2 and not folder_of(spec.path).holds(".zgroup"):
+        # our own arrays are of zarr 3: without this, who lists the group as zarr 2 is warned of a strange folder
+        write_json(folder_of(spec.path), ".zgroup", {"zarr_format": 2})
     create_arrays(spec)
     if spec.name and not _has_group(spec.path, spec.zarr_format):
         write_group(spec.path, {}, spec.zarr_format)
@@ -90,12 +93,15 @@ def describe(spec: OutputSpec) -> dict[str, Any]:
         version=spec.version,
         method=spec.method,
     )
-    if spec.values is not None:
-        return ngff.write_labels(attributes, values=spec.values, names=spec.names, source=spec.source)
+    # the same for all runs: what differs lies in that file
+    about: dict[str, Any] = {"provenance": f"{'../' if spec.name else ''}{FOLDER}/provenance.json"}
     if spec.real is not None:
         # value = integer * scale + offset
         top = np.iinfo(spec.dtype).max
-        attributes["tilewise"] = {"scale": (spec.real[1] - spec.real[0]) / top, "offset": spec.real[0]}
+        about |= {"scale": (spec.real[1] - spec.real[0]) / top, "offset": spec.real[0]}
+    attributes["tilewise"] = about
+    if spec.values is not None:
+        return ngff.write_labels(attributes, values=spec.values, names=spec.names, source=spec.source)
     return attributes
 
 
