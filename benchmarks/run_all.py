@@ -16,6 +16,7 @@ import time
 import traceback
 from typing import TYPE_CHECKING
 
+import conversion
 import exactness
 import memory
 import openers
@@ -38,6 +39,7 @@ def run(size: Size, *, keep: bool) -> list[str]:
     """Names of the benchmarks that failed."""
     benchmarks: dict[str, Callable[[], bool]] = {
         "exactness": lambda: exactness.run(size, keep=keep),
+        "conversion": lambda: conversion.run(size, keep=False),
         "zoo": lambda: zoo.run(size, keep=keep),
         "openers": lambda: openers.run(size, keep=keep),
         "stores": lambda: stores.run(size, keep=keep),
