@@ -183,6 +183,9 @@ def tensor_04(*steps, axes="bcyx", shape=(1, 3, 64, 64)):
     return read_tensor(describe_04(axes=axes, shape=shape, before=steps)["inputs"][0], "input", "rdf.yaml")
 
 
+OLD.append(({"name": "zero_mean_unit_variance", "kwargs": {"axes": "yx"}}, "standardize slice channel"))
+
+
 @pytest.mark.parametrize(("step", "wanted"), OLD)
 def test_modes_and_letters_of_0_4(step, wanted):
     said, unmet = read_before(tensor_04(step))
@@ -195,6 +198,8 @@ def test_fixed_numbers_of_0_4_have_their_epsilon_and_lie_along_the_channels():
     numbers = {"mode": "fixed", "axes": "yx", "mean": [1.0, 2.0, 3.0], "std": [4.0, 5.0, 6.0], "eps": 0.01}
     said, _ = read_before(tensor_04({"name": "zero_mean_unit_variance", "kwargs": numbers}))
     assert said == {"normalize": "fixed", "mean": (1.0, 2.0, 3.0), "std": (4.01, 5.01, 6.01)}
+    said, _ = read_before(tensor_04(op("zero_mean_unit_variance", axes="yx", mean=[1, 2, 3], std=[4, 5, 6])))
+    assert said["normalize"] == "fixed"
     one = {"mode": "fixed", "axes": "cyx", "mean": 1.0, "std": 4.0}
     said, _ = read_before(tensor_04({"name": "zero_mean_unit_variance", "kwargs": one}))
     assert said["mean"] == (1.0,)

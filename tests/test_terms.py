@@ -165,6 +165,8 @@ def test_a_link_stays_a_link_and_data_beside_it_are_found(tmp_path):
         (["--set", "normalize=fixed"], "fixed without its numbers", "--mean and --std"),
         (["--set", "mean=3"], "--mean or --std with --normalize none", "only with --normalize fixed"),
         (["--set", "output=raw", "--set", "activation=sigmoid"], "--output raw with --activation sigmoid", "no act"),
+        (["--set", "layout=NHWC"], "Input channels C is not equal to kernel channels", ""),
+        (["--set", "output_name=mask"], "--output-name mask", "one of the outputs"),
         (["--unset", "bar"], "bar", "one of the keys"),
         (["--out", "x.onnx"], "--out x.onnx without a change", "--set"),
     ],
@@ -285,3 +287,14 @@ def test_channels_are_found_by_name(tmp_path, model):
     assert made.channels == (1,)
     assert {s.name: s.origin for s in made.settings}["channels"] == "contract (tilewise), by name"
     assert plan(place, model, pixels=Pixels(channels=(0,))).channels == (0,)
+
+
+def test_what_the_model_says_of_its_axes_reaches_its_inspection(tmp_path):
+    """Eight planes that stand last: nothing but the contract can tell them from a row of pixels."""
+    model = save(tiny_unet(channels_in=8, layout="NHWC", depth=1), tmp_path)
+    assert call("contract", model, "--set", "layout=NHWC", "--set", "output_layout=NHWC").code == 0
+    assert (Model(model).spec.layout, Model(model).spec.in_channels) == ("NHWC", 8)
+    settings = call(
+        "plan", write_array(tmp_path / "i.zarr", make_pixels((8, 64, 64))), model, "--axes", "cyx", "--json"
+    )
+    assert settings.json["settings"]["layout"] == {"value": "NHWC", "from": "contract (tilewise)"}

@@ -12,8 +12,9 @@ from tilewise.descriptions.metadata import read_metadata, write_metadata
 from tilewise.descriptions.package import find_package
 from tilewise.descriptions.schema import fits, keys, properties, tell
 from tilewise.errors import ModelError, SettingError
+from tilewise.model import Model
 from tilewise.options import OPTIONS
-from tilewise.settings import Cut, Normalization, Results
+from tilewise.settings import Cut, Graph, Normalization, Results
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,12 +60,25 @@ def change(
     kept = {key: value for key, value in known.items() if key not in {"version", *unset}}
     entry = {**kept, **said}
     _check_together(entry)
+    if {"layout", "output_layout", "output_name"} & {*said}:
+        _check_graph(path, entry)
     # a link's target is replaced, not the link: data files lie beside the target
     target = Path(os.path.realpath(out or path))
     if not target.parent.is_dir():
         raise ModelError(f"{target.parent} is no folder", "a folder that is there", "Create it first.")
     write_metadata(path, own.KEY, own.dump(entry), target)
     return out or path
+
+
+def _check_graph(path: Path, entry: Mapping[str, Any]) -> None:
+    """Refuse axes and outputs that the graph does not have, before they are written."""
+    told = Graph(
+        layout=entry.get("layout"),
+        output_layout=entry.get("output_layout"),
+        output_name=entry.get("output_name"),
+        contract="ignore",
+    )
+    _ = Model(path, told).spec
 
 
 def _check_key(key: str) -> None:

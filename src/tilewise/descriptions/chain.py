@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tilewise.descriptions.contract import Extent, Unmet
-from tilewise.descriptions.links import EPS, CannotError, read_fixed, read_link, read_number
+from tilewise.descriptions.links import EPS, CannotError, has_numbers, read_fixed, read_link, read_number
 from tilewise.descriptions.tensors import letter_of
 from tilewise.steps import Step
 
@@ -80,12 +80,11 @@ def _next(threshold: float) -> float:
 
 
 def _extend(chain: Chain, op: Op) -> None:
-    fixed = op.kind == "zero_mean_unit_variance" and op.old and op.options.get("mode", "fixed") == "fixed"
-    if op.kind in STATISTICS and not fixed:
+    if op.kind in STATISTICS and not has_numbers(op):
         _see(chain, _statistic(chain.tensor, op))
         return
     first = not (chain.middle or chain.before or chain.after)
-    if first and (fixed or op.kind == "fixed_zero_mean_unit_variance"):
+    if first and has_numbers(op):
         mean, std = read_fixed(chain.tensor, op)
         chain.middle = {"normalize": "fixed", "mean": mean, "std": std}
         return

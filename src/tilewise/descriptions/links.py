@@ -23,9 +23,16 @@ class CannotError(Exception):
     """A step that tilewise does not take; its text says why."""
 
 
+def has_numbers(op: Op) -> bool:
+    """True for a standardization with given numbers, in either format's words."""
+    if op.kind != "zero_mean_unit_variance":
+        return op.kind == "fixed_zero_mean_unit_variance"
+    return bool(op.options.get("mode", "fixed" if "mean" in op.options else "per_sample") == "fixed")
+
+
 def read_link(tensor: Described, op: Op) -> Step | None:
     """One pointwise step; None if it changes nothing."""
-    if op.kind not in POINTWISE and not (op.kind == "zero_mean_unit_variance" and op.options.get("mode") == "fixed"):
+    if op.kind not in POINTWISE and not has_numbers(op):
         raise CannotError("this needs statistics of the whole output" if op.kind in WHOLE else "not known")
     if op.kind == "ensure_dtype":
         dtype = str(op.options.get("dtype", "float32"))
