@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 from tilewise.errors import ImageError, SettingError
 from tilewise.memory import show_bytes
+from tilewise.normalize import check_numbers, check_types
+from tilewise.postprocess import check_results
 
 if TYPE_CHECKING:
     from tilewise.crew import Crew
     from tilewise.memory import Memory
     from tilewise.model import ModelSpec
     from tilewise.openers.spec import ImageSpec
-    from tilewise.settings import Cut, Machine, Pixels
+    from tilewise.settings import Asked, Cut, Machine, Pixels
 
 
 def check_reach(image: ImageSpec, machine: Machine, crew: Crew) -> None:
@@ -24,6 +26,14 @@ def check_reach(image: ImageSpec, machine: Machine, crew: Crew) -> None:
             "workers inside this process",
             "Leave it out, save the array as zarr, or use tilewise.predict, which lets Dask move the pixels.",
         )
+
+
+def check_settings(image: ImageSpec, model: ModelSpec, asked: Asked, channels: int) -> None:
+    """Refuse a normalization or results that image and model cannot have."""
+    check_types(image.dtype, model.dtype, asked.pixels.normalization)
+    check_numbers(asked.pixels.normalization, channels)
+    for port in model.written:
+        check_results(asked.results, port.out_channels, port.name if len(model.written) > 1 else None)
 
 
 def match_axes(image: ImageSpec, model: ModelSpec) -> str:

@@ -11,17 +11,16 @@ from tilewise.caveats import judge, leaves_declared, note, note_contract, note_f
 from tilewise.crew import Crew, hire
 from tilewise.descriptions.contract import SILENT
 from tilewise.errors import SettingError
-from tilewise.fit import check_memory, check_reach, match_axes, match_batch, match_channels
+from tilewise.fit import check_memory, check_reach, check_settings, match_axes, match_batch, match_channels
 from tilewise.geometry import Axis, Blocks, Grid, Samples
 from tilewise.masking import find_mask
 from tilewise.memory import Memory, add_transit, base_memory, tile_bytes, worker_memory
 from tilewise.model import Model
-from tilewise.normalize import check_numbers, check_types
 from tilewise.origins import trace
 from tilewise.place import check_place
 from tilewise.placement import find_place, place_outputs
 from tilewise.plans import Plan, lead_axes
-from tilewise.postprocess import check_results, has_channels
+from tilewise.postprocess import has_channels
 from tilewise.precedence import blame, settle
 from tilewise.products import list_products
 from tilewise.sampling import gives_vectors, refuse_stride, sample
@@ -113,7 +112,7 @@ def decide(image: ImageSpec, model: ModelSpec, asked: Asked, contract: Contract 
         check_device(asked.machine.device)
     spatial = match_axes(image, model)
     channels = match_channels(image, model, asked.pixels)
-    _check(image, model, asked, len(channels))
+    check_settings(image, model, asked, len(channels))
     lengths = dict(zip(image.axes, image.shape, strict=True))
     lead = lead_axes(image.axes, spatial)
     batch = match_batch(model, asked.cut)
@@ -177,13 +176,6 @@ def _tiling(shape: Index, model: ModelSpec, asked: Asked, budget: int) -> Tiling
     refuse_stride(asked.cut)
     masked = asked.pixels.mask is not None
     return choose(shape, model, asked.cut, budget, _tile_bytes(model, 1, 1), masked=masked)
-
-
-def _check(image: ImageSpec, model: ModelSpec, asked: Asked, channels: int) -> None:
-    check_types(image.dtype, model.dtype, asked.pixels.normalization)
-    check_numbers(asked.pixels.normalization, channels)
-    for port in model.written:
-        check_results(asked.results, port.out_channels, port.name if len(model.written) > 1 else None)
 
 
 def _tile_bytes(model: ModelSpec, pixels: int, batch: int) -> float:
