@@ -78,13 +78,7 @@ def run(
     """
     known = model if isinstance(model, Model) else Model(model, graph)
     asked = Asked(
-        cut=cut,
-        pixels=pixels,
-        results=results,
-        graph=graph,
-        machine=machine,
-        behaviour=behaviour,
-        given=given,
+        cut=cut, pixels=pixels, results=results, graph=graph, machine=machine, behaviour=behaviour, given=given
     )
     return execute(plan_run(image, known, out, asked), known, observers)
 
