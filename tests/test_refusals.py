@@ -302,7 +302,7 @@ def test_an_inspection_of_what_is_no_model(refused, model, got):
     ("words", "got"),
     [
         ("run yx.zarr one.onnx", "Missing argument 'OUT'"),
-        ("run yx.zarr one.onnx out more", "more"),
+        ("run yx.zarr", "Missing argument 'MODEL'"),
         ("run yx.zarr one.onnx out --tiles 64", "--tiles"),
         ("plan", "Missing argument"),
         ("status", "Missing argument"),

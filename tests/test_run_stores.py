@@ -335,3 +335,21 @@ def test_other_axes_formats_and_shards_read_alike(tmp_path, environment):
                 assert found.fingerprint == open_image(str(path), axes=axes).fingerprint
                 array = zarr.open_array(open_store(place).nodes(), mode="r")
                 np.testing.assert_array_equal(array[...], pixels)
+
+
+def test_many_images_and_a_mask_in_a_bucket(folder, image, there, model):
+    """The folder of the outputs, its list of images and the masks of each lie there too."""
+    mask = np.zeros((75, 105), np.uint8)
+    mask[10, 20] = 1
+    shade = copy(write_array(folder / "mask.zarr", mask), f"s3://{BUCKET}/mask.zarr")
+    out = f"s3://{BUCKET}/outs"
+    images = [there, str(image), f"s3://{BUCKET}/absent.zarr"]
+    said = call("run", *images, model, out, "--mask", shade, "--tile", 64, "--block", 128, "--json")
+    assert said.code == 3
+    assert [row["state"] for row in said.json["images"]] == ["done", "done", "refused"]
+    assert {row["done"] for row in said.json["images"][:2]} == {1}
+    looked = call("status", out, "--json").json["images"]
+    assert [row["output"] for row in looked] == [f"{out}/{name}.ome.zarr" for name in ("image", "image-2", "absent")]
+    assert looked[0]["tiles_skipped"] > 20
+    stored = [contents(row["output"]) for row in looked[:2]]
+    assert stored[0] == stored[1]

@@ -70,6 +70,8 @@ def run_many(
         given=given,
     )
     entries = list_entries(images, str(out), pixels.field)
+    # a model that is none would be refused again for each image
+    tell(observers, Noted(f"{len(entries)} images through {known.spec.name}"))
     with ExitStack() as stack:
         host = _Host(known, asked, observers, stack)
         for number, entry in enumerate(entries):
