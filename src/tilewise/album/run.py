@@ -61,13 +61,7 @@ def run_many(
     """
     known = model if isinstance(model, Model) else Model(model, graph)
     asked = Asked(
-        cut=cut,
-        pixels=pixels,
-        results=results,
-        graph=graph,
-        machine=machine,
-        behaviour=behaviour,
-        given=given,
+        cut=cut, pixels=pixels, results=results, graph=graph, machine=machine, behaviour=behaviour, given=given
     )
     entries = list_entries(images, str(out), pixels.field)
     # a model that is none would be refused again for each image
