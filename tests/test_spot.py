@@ -8,6 +8,7 @@ import tilewise
 from images import make_pixels, write_array
 from networks import normalized, save
 from oracle import infer_whole
+from shell import call
 from tilewise import Cut, Model
 from tilewise.cluster import connect
 from tilewise.demo.show import MODEL
@@ -147,3 +148,14 @@ def test_nuclei_decay_as_known(client, data, tmp_path):
     assert largest[32] < 0.05
     assert largest[48] < 1e-4
     assert largest[56] == 0
+
+
+def test_inspect_prints_the_table(image):
+    said = call("inspect", MODEL, "--image", image, "--tile", "96", "--activation", "sigmoid", "--json")
+    assert said.code == 0
+    rows = said.json["halos"]
+    assert rows[-1]["largest"] == 0
+    assert rows[-1]["halo"] == said.json["halo"]
+    lines = call("inspect", MODEL, "--image", image, "--tile", "96").out.splitlines()
+    assert lines[-len(rows) - 1].split() == ["halo", "largest", "error", "mean", "error", "redundancy", "speed-up"]
+    assert lines[-1].split()[0] == "24,24"

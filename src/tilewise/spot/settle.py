@@ -6,13 +6,14 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from tilewise.cluster import connect
 from tilewise.events import Noted, tell
 from tilewise.masking import find_mask
 from tilewise.placement import place_outputs
-from tilewise.planning import decide
+from tilewise.planning import decide, plan
 from tilewise.plugin import hand_out, renew, take_back
 from tilewise.record import read_stamp
-from tilewise.spot.trials import try_halos
+from tilewise.spot.trials import list_halos, try_halos
 from tilewise.surveying import survey
 from tilewise.task import Job
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from tilewise.geometry import Index
     from tilewise.model import Model
     from tilewise.plans import Plan
+    from tilewise.settings import Asked
     from tilewise.spot.trials import Trial
     from tilewise.stats import Statistics
 
@@ -63,6 +65,25 @@ def measure(
         return try_halos(client, job, observers), statistics
     finally:
         take_back(client, job)
+
+
+def measure_halos_of(image: str, model: Model, asked: Asked, observers: tuple[Observer, ...] = ()) -> tuple[Trial, ...]:
+    """What each halo costs on an image, by a cluster of its own."""
+    made = plan(
+        image,
+        model,
+        cut=asked.cut,
+        pixels=asked.pixels,
+        results=asked.results,
+        graph=asked.graph,
+        machine=asked.machine,
+        given=asked.given,
+    )
+    list_halos(made)
+    crew = made.crew
+    scheduler = made.machine.scheduler
+    with connect(scheduler=scheduler, workers=crew.workers, threads=crew.threads, memory=crew.memory) as client:
+        return measure(client, made, model, observers)[0]
 
 
 def choose_trial(trials: tuple[Trial, ...], tolerance: float) -> Trial:
