@@ -164,6 +164,21 @@ def test_a_reshape_of_fixed_size_is_local_within_its_size(tmp_path):
     assert found.certificate.status == "shifted windows compared"
 
 
+def test_a_pooling_as_large_as_the_map_gathers_the_whole_image(tmp_path):
+    net = Net()
+
+    def make(x):
+        y = net.conv(x, 2)
+        style = net.node("Flatten", [net.pool(y, (48, 64), stride=(48, 64), kind="AveragePool")])
+        style = net.node("Gemm", [style, net.constant(net.weights(2, 2))])
+        return net.add(y, net.node("Unsqueeze", [style, net.constant(np.array([2, 3]))]))
+
+    found = spec(wrap(net, make, sizes=(48, 64), batch=1), tmp_path)
+    assert (found.fixed_size, found.radius, found.verdict) == ((48, 64), None, "dependent")
+    assert "Flatten" in found.reason
+    assert "gathers the whole image" in found.reason
+
+
 def test_a_batch_of_one_baked_in_is_found(tmp_path):
     net = Net()
 

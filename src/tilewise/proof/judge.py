@@ -71,7 +71,8 @@ def gather(
             felt += spread_nan(linear, frame, layout)
         if frame.fixed is None and time.monotonic() + cost / 2 < end:
             felt += cut_noise(runner, frame, layout)
-    except RunError as error:
+    except (RunError, ValueError) as error:
+        # a claim of the walk that makes no grid is as good as refuted
         return Evidence(tuple(felt), "failed", failure=str(error))
     return replace(evidence, felt=tuple(felt))
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tilewise.receptive.place import MixedError, State, axes_of, has_place
+from tilewise.receptive.subset import only, restrict
 from tilewise.receptive.visit import Note
-from tilewise.receptive.walk import ONE, Reach, Walk, disagreement, only, read, restrict, walk
+from tilewise.receptive.walk import ONE, Reach, Walk, disagreement, read, walk
 
 __all__ = [
     "ONE",

@@ -7,13 +7,13 @@ they do not, something in the graph does not follow the image's size, and that i
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tilewise.receptive.place import MixedError, Part, Place, State, plain, spatial
+from tilewise.receptive.place import MixedError, Part, Place, State, axes_of, plain, spatial
 from tilewise.receptive.rules import LOST, RULES, VALUED
 from tilewise.receptive.visit import Note, Visit
 
@@ -86,12 +86,22 @@ def walk(ops: Sequence[Op], image: str, layout: str, trace: Trace, opset: int) -
             continue
         visit = Visit(op, tuple(states.get(name) for name in op.inputs), trace, opset)
         made = _apply(visit)
+        _check_gathered(visit, made)
         notes += visit.notes
         if made is None:
             lost |= dict.fromkeys(op.outputs, visit.notes[-1])
         else:
             states |= {name: state for name, state in zip(op.outputs, made, strict=False) if name}
     return Walk(trace, states, tuple(notes), lost)
+
+
+def _check_gathered(visit: Visit, made: list[State] | None) -> None:
+    """A place that has become one index and is then no axis any more: the whole image in one number."""
+    if made is None or any(note.kind != "rounding" for note in visit.notes):
+        return
+    before = {axis for state in visit.states if state is not None for parts in state for axis in axes_of(parts)}
+    if before - {axis for state in made for parts in state for axis in axes_of(parts)}:
+        visit.note("dependent", "it gathers the whole image")
 
 
 def _random(op: Op) -> bool:
@@ -223,26 +233,4 @@ def _reach(part: Part, size: int) -> Reach:
         int(missing) - lead,
         max(math.ceil(place.start * place.step) + lead, lead),
         max(math.ceil(size - place.stop * place.step) - lead, int(missing) - lead),
-    )
-
-
-def only(ops: Sequence[Op], outputs: Sequence[str]) -> list[Op]:
-    """The operators that outputs depend on."""
-    wanted = set(outputs)
-    kept = []
-    for op in reversed(ops):
-        if wanted & set(op.outputs):
-            kept.append(op)
-            wanted |= set(op.inputs)
-    return kept[::-1]
-
-
-def restrict(found: Walk, ops: Sequence[Op]) -> Walk:
-    """The same walk, as far as these operators go."""
-    names = {name for op in ops for name in (*op.inputs, *op.outputs)}
-    nodes = {f"{op.kind} '{op.name}'" for op in ops}
-    return replace(
-        found,
-        states={name: state for name, state in found.states.items() if name in names},
-        notes=tuple(note for note in found.notes if note.node in nodes),
     )
