@@ -57,7 +57,7 @@ def test_inspect_has_exactly_the_keys_of_the_contract(tmp_path):
     found = Model(save(one_layer(), tmp_path)).inspect()
     keys = (
         "inputs outputs layout output_layout spatial_ndim in_channels out_channels scale multiple radius halo verdict "
-        "exact reason fixed_size fixed_batch sha256"
+        "exact reason fixed_size fixed_batch sha256 contract"
     )
     assert sorted(found) == sorted(keys.split())
     json.dumps(found)
