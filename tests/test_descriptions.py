@@ -74,6 +74,7 @@ def test_a_halo_that_is_too_small_is_taken_measured_and_named(nuclei, nuclei_ima
     assert exact["settings"]["halo"]["from"] == "flag"
 
 
+@pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.parametrize(
     "said",
