@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import time
 from pathlib import Path
 
@@ -313,6 +314,39 @@ def test_a_run_that_cannot_write_its_ledger_stops_and_is_resumed(there, model, o
 def test_the_bound_of_memory_counts_what_is_on_its_way(there, model, out, tmp_path):
     on_disk, far = (tilewise.plan(there, model, place, cut=CUT).memory for place in (tmp_path / "out.zarr", out))
     assert on_disk.write < far.write <= on_disk.write + 60_000_000
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--output", "labels", "--labels-into", "--name", "nuclei"),
+        ("--mask", "auto"),
+        ("--ome-zarr", "0.4", "--region", "y=0:200"),
+    ],
+    ids=lambda options: options[-2].strip("-"),
+)
+def test_what_else_a_run_can_do_gives_the_same_bytes(options, image, model, tmp_path, request):
+    into = "--labels-into" in options
+    copied = {tmp_path / "image.zarr", f"s3://{BUCKET}/{request.node.callspec.id}/image.zarr"}
+    found = []
+    for place in copied:
+        copy(image, place)
+        out = [] if into else [f"{Path(place).parent if isinstance(place, Path) else place.rpartition('/')[0]}/out"]
+        said = call("run", place, model, *out, "--tile", "64", "--halo", "8", "--quiet", *options)
+        assert said.code == 0, said.err
+        written = contents(f"{place}/labels" if into else out[0])
+        found.append({key: content for key, content in written.items() if "/tilewise/" not in key})
+    assert found[0] == found[1]
+    assert len(found[0]) > 4
+
+
+def test_a_server_that_takes_a_request_and_never_answers_is_given_up(monkeypatch):
+    monkeypatch.setenv("TILEWISE_STORE_SECONDS", "1")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        begun = time.monotonic()
+        with pytest.raises(StoreError, match="cannot be reached"):
+            open_store(f"http://127.0.0.1:{silent.getsockname()[1]}/image").read("zarr.json")
+        assert 1.5 < time.monotonic() - begun < 4
 
 
 def test_other_axes_formats_and_shards_read_alike(tmp_path, environment):
