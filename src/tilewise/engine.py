@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import time
 import uuid
 from contextlib import closing
@@ -23,7 +22,7 @@ from tilewise.model import Model
 from tilewise.placement import find_place
 from tilewise.planning import plan
 from tilewise.plugin import hand_out, renew, take_back
-from tilewise.provenance import has_provenance, keep_provenance
+from tilewise.provenance import keep_provenance
 from tilewise.record import folder_of, read_json, read_stamp, write_json
 from tilewise.result import Result, Tally, result_of
 from tilewise.resume import record_of, recorded_cut
@@ -111,7 +110,9 @@ def execute(made: Plan, model: Model, observers: tuple[Observer, ...] = ()) -> R
     with connect(
         scheduler=machine.scheduler, workers=made.crew.workers, threads=made.crew.threads, memory=made.crew.memory
     ) as client:
-        return execute_on(client, made, model, (*made.notes, *_links(client)), observers)
+        # where to watch the workers, if Dask's dashboard runs
+        links = [f"dashboard {link}" for link in [dashboard(client)] if link is not None]
+        return execute_on(client, made, model, (*made.notes, *links), observers)
 
 
 def check_target(made: Plan) -> None:
@@ -155,12 +156,6 @@ def execute_on(
         take_back(client, job)
 
 
-def _links(client: Client) -> list[str]:
-    """Where to watch the workers, if Dask's dashboard runs."""
-    link = dashboard(client)
-    return [] if link is None else [f"dashboard {link}"]
-
-
 def _say_waiting(observers: tuple[Observer, ...], owner: str, left: float) -> None:
     tell(observers, Noted(f"the output may still be written by {owner}: waiting {left:.0f} s more for a sign of life"))
 
@@ -173,12 +168,11 @@ class _Run:
     client: Client
     observers: tuple[Observer, ...]
     started: float = field(default_factory=time.monotonic)
-    begun: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
 
     def go(self, book: Ledger, record: Mapping[str, Any]) -> Result:
         self._leave_out(book)
         account = Account.open(book, self.job.plan, record, self.observers, self.started)
-        idle = account.finished and has_provenance(book.path)
+        idle = account.finished
         if not account.finished:
             counts = book.counts()
             if counts.done + counts.skipped < book.blocks:
@@ -189,8 +183,7 @@ class _Run:
             for spec in self.job.plan.outputs:
                 sink.finish(spec)
         result = result_of(book)
-        if not idle:
-            keep_provenance(self.job.plan, result, device=self.job.device, started=self.begun)
+        keep_provenance(self.job, result, seconds=time.monotonic() - self.started, idle=idle)
         return result
 
     def _leave_out(self, book: Ledger) -> None:

@@ -14,6 +14,7 @@ from tilewise.versions import versions
 if TYPE_CHECKING:
     from tilewise.plans import Plan
     from tilewise.result import Result
+    from tilewise.task import Job
 
 FILE = "provenance.json"
 """In the ledger's folder; the output's group tells where it is."""
@@ -25,23 +26,28 @@ RUNS = 100
 """Runs over one output that are told, the latest ones."""
 
 
-def keep_provenance(plan: Plan, result: Result, *, device: str, started: dt.datetime) -> None:
-    """Write down where an output comes from, as far as it has come; the runs that made it are added up."""
+def keep_provenance(job: Job, result: Result, *, seconds: float, idle: bool) -> None:
+    """Write down where an output comes from, as far as it has come; the runs that made it are added up.
+
+    Args:
+        job: what was done.
+        result: how it went.
+        seconds: what this run took.
+        idle: it had nothing to do, and is told only if no other is.
+    """
     folder = folder_of(result.output)
+    if idle and folder.holds(FILE):
+        return
     ended = dt.datetime.now(dt.UTC)
+    started = ended - dt.timedelta(seconds=seconds)
     one = {
         "started": started.isoformat(timespec="seconds"),
         "ended": ended.isoformat(timespec="seconds"),
-        "seconds": round((ended - started).total_seconds(), 3),
+        "seconds": round(seconds, 3),
         "state": result.state,
         "host": platform.node(),
     }
-    write_json(folder, FILE, {**_tell(plan, result, device), "runs": [*_runs(folder), one][-RUNS:]})
-
-
-def has_provenance(out: str) -> bool:
-    """True if it is written down already."""
-    return folder_of(out).holds(FILE)
+    write_json(folder, FILE, {**_tell(job.plan, result, job.device), "runs": [*_runs(folder), one][-RUNS:]})
 
 
 def _tell(plan: Plan, result: Result, device: str) -> dict[str, Any]:
