@@ -516,3 +516,47 @@ def test_the_command_over_a_slide_is_that_over_a_copy(tmp_path, data):
     assert all((one / f).read_bytes() == (other / f).read_bytes() for f in files)
     placed = json.loads((tmp_path / "0.zarr" / "zarr.json").read_text())["attributes"]["ome"]["multiscales"][0]
     assert placed["datasets"][0]["coordinateTransformations"][0]["scale"] == [0.499, 0.499]
+
+
+def test_a_scan_in_qptiff_has_its_channels_and_levels(tmp_path):
+    """As Akoya's scanners write it: a page a channel, a picture of all, then the coarser levels, and the label."""
+    pixels = make_pixels((3, 128, 192))
+    about = "<PerkinElmer-QPI-ImageDescription><Name>{}</Name></PerkinElmer-QPI-ImageDescription>"
+    options = {"metadata": None, "software": "PerkinElmer-QPI", "tile": (32, 32), "compression": "lzw"}
+    size = {"resolution": (20000, 20000), "resolutionunit": "CENTIMETER"}
+    with tifffile.TiffWriter(tmp_path / "a.qptiff") as writer:
+        for plane, name in zip(pixels, ("DAPI", "CD8", "CK"), strict=True):
+            writer.write(plane, description=about.format(name), **size, **options)
+        writer.write(make_pixels((20, 30, 3)), photometric="rgb", metadata=None)
+        for plane in pixels:
+            writer.write(plane[::2, ::2], subfiletype=1, **options)
+        writer.write(make_pixels((40, 50, 3)), photometric="rgb", metadata=None)
+    for level, step in enumerate((1, 2)):
+        spec = open_image(str(tmp_path / "a.qptiff"), level=level)
+        np.testing.assert_array_equal(read_whole(spec), pixels[:, ::step, ::step])
+        assert (spec.axes, spec.levels, spec.scale) == ("cyx", 2, (1.0, 0.5 * step, 0.5 * step))
+        assert (spec.channel_names, spec.units[1:]) == (("DAPI", "CD8", "CK"), ("micrometer",) * 2)
+    assert "holds 3 series: this is 0; the others are 1 Thumbnail" in spec.notes[0]
+
+
+def test_a_scan_in_scn_is_its_largest_image(tmp_path):
+    """As Leica's scanners write it: the whole slide first, then the scan in its levels."""
+    pixels = make_pixels((128, 192, 3))
+    levels = "".join(f'<dimension sizeX="{192 >> r}" sizeY="{128 >> r}" r="{r}" ifd="{r + 1}"/>' for r in range(2))
+    about = (
+        '<?xml version="1.0"?><scn xmlns="http://www.leica-microsystems.com/scn/2010/10/01"><collection>'
+        '<image name="whole"><pixels sizeX="30" sizeY="20"><dimension sizeX="30" sizeY="20" r="0" ifd="0"/></pixels>'
+        f'</image><image name="scan"><pixels sizeX="192" sizeY="128">{levels}</pixels></image></collection></scn>'
+    )
+    options = {"photometric": "rgb", "metadata": None, "tile": (32, 32), "compression": "jpeg"}
+    with tifffile.TiffWriter(tmp_path / "a.scn", bigtiff=True) as writer:
+        writer.write(make_pixels((20, 30, 3)), description=about, **options)
+        for step in (1, 2):
+            writer.write(pixels[::step, ::step], **options)
+    with tifffile.TiffFile(tmp_path / "a.scn") as found:
+        assert [series.kind for series in found.series] == ["scn", "scn"]
+        wanted = [level.asarray() for level in found.series[1].levels]
+    for level in range(2):
+        spec = open_image(str(tmp_path / "a.scn"), level=level)
+        assert (spec.axes, spec.levels, spec.scale[0]) == ("yxc", 2, 2.0**level)
+        np.testing.assert_array_equal(read_whole(spec), wanted[level])

@@ -19,7 +19,9 @@ app = typer.Typer(
     help="Run ONNX models over images too large to load: zarr in, overlapped tiles, Dask workers, zarr out.",
 )
 
-Image = Annotated[str, typer.Argument(metavar="IMAGE", help="A zarr array or OME-Zarr image.")]
+Image = Annotated[
+    str, typer.Argument(metavar="IMAGE", help="An image: zarr, OME-Zarr, TIFF, a slide, NIfTI, HDF5, npy.")
+]
 Places = Annotated[
     list[str] | None,
     typer.Argument(metavar="IMAGE... MODEL OUT", help="Images, an ONNX file, and where the result goes."),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PLANES = 10_000_000
 """Planes that a file may claim."""
 
-BROKEN = (ValueError, LookupError, ArithmeticError, OSError, EOFError, struct.error, SyntaxError)
+BROKEN = (ValueError, LookupError, ArithmeticError, OSError, EOFError, struct.error, SyntaxError, NotImplementedError)
 """What metadata that make no sense come to; broken XML is a SyntaxError."""
 
 
@@ -38,7 +38,7 @@ def open_whole(path: str) -> Iterator[tuple[Path, str, Any]]:
             yield file, inside, tif
         except ImageError:
             raise
-        except BROKEN as error:
+        except (*BROKEN, tifffile.TiffFileError) as error:
             raise refuse_broken(file, explain(error), "TIFF") from error
 
 

@@ -21,7 +21,7 @@ def open_image(path: str, *, axes: str | None = None, level: int = 0, field: str
     """Find an image and what is known of it; no pixel is read.
 
     Args:
-        path: an array or an OME-Zarr image, or an array inside one.
+        path: an image in any format of the table; behind a file's name may stand what is meant within it.
         axes: one letter an axis from t c z y x, where the image does not say it itself.
         level: resolution level, 0 the finest.
         field: field of a plate, as row/column/field.

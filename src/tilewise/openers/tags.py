@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
@@ -68,6 +68,8 @@ def read_facts(tif: Any, series: Any, number: int) -> Facts:
         return _read_imagej(tif.imagej_metadata or {}, page)
     if series.kind == "svs":
         return _read_aperio(page)
+    if series.kind == "qpi":
+        return _read_qptiff(series)
     return _of_tags(page)
 
 
@@ -122,6 +124,13 @@ def _read_aperio(page: Any) -> Facts:
     found = re.search(r"\bMPP *= *([0-9.]+)", page.description)
     size = _number(found[1]) if found else None
     return _of_tags(page) if size is None else _in_plane(size, size)
+
+
+def _read_qptiff(series: Any) -> Facts:
+    """A page a channel, each with its name in its own description."""
+    found = [re.search(r"<Name>([^<]*)</Name>", page.description) for page in series.pages]
+    names = _all_named(match[1] if match else None for match in found)
+    return replace(_of_tags(series.keyframe), channels=names)
 
 
 def _of_tags(page: Any) -> Facts:
