@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
 
 from tilewise.errors import StoreError
 
@@ -103,6 +102,8 @@ def check_key(key: str, place: str) -> str:
 def local(place: str) -> Path:
     """The path of this machine that a place means."""
     if place.lower().startswith("file:"):
+        from urllib.request import url2pathname
+
         return Path(url2pathname(urlsplit(place).path))
     return Path(place)
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import threading
-import urllib.error
-import urllib.request
 from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
@@ -144,6 +141,10 @@ def _anonymous(kind: str) -> bool:
 
 def _in_cloud(kind: str) -> bool:
     """True on a machine of the cloud whose metadata service gives credentials."""
+    import http.client
+    import urllib.error
+    import urllib.request
+
     path, headers = SERVICE[kind]
     call = urllib.request.Request(f"http://169.254.169.254{path}", headers=headers)
     try:
