@@ -103,6 +103,8 @@ def _explore_layout(
         for batch in _batches(image, layout):
             loosened = _open(model, image, layout, clock, channels, batch, causes, freed=True) if frees else None
             loose = _explore_free(loosened, size, causes) if loosened else None
+            # its session holds on to the memory of the largest image that it ran
+            loosened = None
             if loose is not None and (size is None or _steady(loose)):
                 return loose
             if size is not None:
