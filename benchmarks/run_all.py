@@ -20,6 +20,7 @@ import conversion
 import exactness
 import memory
 import openers
+import pyramid
 import slide
 import startup
 import stores
@@ -45,6 +46,7 @@ def run(size: Size, *, keep: bool) -> list[str]:
         "stores": lambda: stores.run(size, keep=keep),
         "startup": lambda: startup.run(size, keep=keep),
         "memory": lambda: memory.run(size, keep=keep),
+        "pyramid": lambda: pyramid.run(size, keep=keep),
         "slide": lambda: slide.run(size, keep=keep),
         "throughput": lambda: throughput.run(size, repeat=REPEATS[size], keep=keep),
     }
