@@ -11,7 +11,7 @@ import zarr
 
 import tilewise
 from images import make_pixels, write_array, write_image
-from networks import save, tiny_unet
+from networks import classifier, one_layer, save, tiny_unet
 from tilewise import Behaviour, Cut, Normalization, Pixels, Results
 from tilewise.errors import ImageError, OutputError
 from tilewise.geometry import source_box
@@ -270,3 +270,25 @@ def test_coarser_levels_of_a_masked_run_are_those_of_its_finest(tmp_path, model)
     tilewise.run(image, model, tmp_path / "out.zarr", cut=CUT, pixels=Pixels(mask="auto"))
     fine, coarse = (zarr.open_array(tmp_path / "out.zarr" / level, mode="r")[0] for level in "01")
     np.testing.assert_allclose(coarse, fine.reshape(600, 2, 700, 2).mean(axis=(1, 3)), atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["planes together", "vectors"])
+def test_planes_taken_together_and_vectors_are_masked_too(tmp_path, kind):
+    mask = np.zeros((6, 50, 60), np.uint8)
+    mask[2, 5:8, 10:12], mask[5, 40, 50] = 1, 1
+    path = str(write_array(tmp_path / "mask.zarr", mask))
+    image = write_array(tmp_path / "stack.zarr", make_pixels((6, 100, 120)))
+    build = one_layer(3) if kind == "planes together" else classifier(1)
+    own = tilewise.Model(save(build, tmp_path))
+    cut = Cut(tile=32, block=64) if kind == "planes together" else Cut(tile=16, stride=8)
+    whole, masked = (
+        Pixels(mask=one, neighbours=("z", 1) if kind == "planes together" else None) for one in (None, path)
+    )
+    result = tilewise.run(image, own, tmp_path / "whole.zarr", cut=cut, pixels=whole)
+    assert result.tiles_skipped == 0
+    result = tilewise.run(image, own, tmp_path / "masked.zarr", cut=cut, pixels=masked)
+    assert 0 < result.done <= 2
+    every, some = read(tmp_path / "whole.zarr"), read(tmp_path / "masked.zarr")
+    kept = some != 0
+    assert kept.any()
+    np.testing.assert_array_equal(some[kept], every[kept])
