@@ -12,7 +12,7 @@ import zarr
 
 from brute import Runner, pixels
 from tilewise import Cut, Machine, Model, Results, run
-from tilewise.placement import name_folders
+from tilewise.products import name_folders
 
 if TYPE_CHECKING:
     from pathlib import Path
