@@ -54,14 +54,14 @@ class Case:
     """How it enlarges."""
 
 
-CASES = tuple(
-    [Case("keras", form, n, up) for form in ("keras", "hdf5", "json", "savedmodel") for n in (2, 3)
-     for up in ("transpose", "nearest")]
-    + [Case("keras", "keras", 2, "bilinear")]
-    + [Case("torch", form, n, up) for form in ("exported", "static", "scripted", "traced") for n in (2, 3)
-       for up in ("transpose", "nearest")]
-    + [Case("onnx", "newest", 2)]
-)  # fmt: skip
+FORMS = {"keras": ("keras", "hdf5", "json", "savedmodel"), "torch": ("exported", "static", "scripted", "traced")}
+"""Of files; a static program was exported for one shape alone."""
+CASES = (
+    *(Case(framework, form, ndim) for framework, forms in FORMS.items() for form in forms for ndim in (2, 3)),
+    *(Case(framework, forms[0], ndim, "nearest") for framework, forms in FORMS.items() for ndim in (2, 3)),
+    Case("keras", "keras", 2, "bilinear"),
+    Case("onnx", "newest", 2),
+)
 SMALLEST = (
     "keras 2 transpose",
     "json 3 transpose",
