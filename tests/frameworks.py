@@ -8,7 +8,7 @@ SEED = 3
 
 
 def keras_unet(ndim, *, up="transpose", channels=1, size=None):
-    """Channels last, normalized in batches, two poolings; ``up``: transpose, nearest or bilinear (2-D)."""
+    """Channels last, normalized in batches, two poolings; ``up``: transpose, overlapping (kernel 3), nearest, bilinear (2-D)."""
     import keras
     from keras import layers
 
@@ -20,8 +20,9 @@ def keras_unet(ndim, *, up="transpose", channels=1, size=None):
         return layers.ReLU()(layers.BatchNormalization()(x))
 
     def enlarge(x, filters):
-        if up == "transpose":
-            return getattr(layers, f"Conv{ndim}DTranspose")(filters, 2, strides=2, padding="same")(x)
+        if up in {"transpose", "overlapping"}:
+            kernel = 2 if up == "transpose" else 3
+            return getattr(layers, f"Conv{ndim}DTranspose")(filters, kernel, strides=2, padding="same")(x)
         more = {} if up == "nearest" else {"interpolation": up}
         return getattr(layers, f"UpSampling{ndim}D")(2, **more)(x)
 

@@ -123,6 +123,22 @@ def test_a_linear_copy_lets_nan_through_and_makes_none():
     assert np.isnan(run(model, pixels(1, 1, 16, 16))[0]).all()
 
 
+def test_a_linear_copy_computes_sizes_as_the_model_does():
+    net = Net()
+
+    def make(x):
+        # up to minus one, told by negating a length: exporters write such things
+        last = net.node(
+            "Neg", [net.node("Div", [net.node("Shape", [x], start=2, end=3), net.node("Shape", [x], start=2, end=3)])]
+        )
+        ends = [net.constant(np.array([n], np.int64)) for n in (0, 2)]
+        return net.node("Slice", [x, ends[0], last, ends[1]])
+
+    model = wrap(net, make)
+    image = np.abs(pixels(1, 1, 16, 16))
+    assert run(splice.linearise(model), image)[0].shape == run(model, image)[0].shape == (1, 1, 15, 16)
+
+
 def test_cropping_an_output_keeps_its_name():
     model = one_layer()
     name = model.graph.output[0].name

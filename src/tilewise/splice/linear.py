@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tilewise.splice.graph import STANDARD, constant_tensors
+from tilewise.splice.graph import STANDARD, constant_tensors, image_names, operators
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,8 +27,11 @@ def linearise(model: ModelProto) -> ModelProto:
     copy = ModelProto()
     copy.CopyFrom(model)
     weights: dict[str, str] = {}
+    # what computes sizes stays as it is: exporters of TensorFlow negate and clip lengths to cut transposed convolutions
+    ops, inputs = operators(model), [value.name for value in model.graph.input]
+    pixels = set().union(*(image_names(ops, name) for name in inputs))
     for node in copy.graph.node:
-        if node.domain not in STANDARD:
+        if node.domain not in STANDARD or not pixels.intersection(node.input):
             continue
         if node.op_type in SWALLOWING:
             _become(node, "Identity")
