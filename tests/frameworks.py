@@ -8,7 +8,7 @@ SEED = 3
 
 
 def keras_unet(ndim, *, up="transpose", channels=1, size=None):
-    """Channels last, normalized in batches, two poolings; ``up``: transpose, overlapping (kernel 3), nearest, bilinear (2-D)."""
+    """Channels last, two poolings; ``up``: transpose, overlapping (kernel 3), nearest or bilinear."""
     import keras
     from keras import layers
 
