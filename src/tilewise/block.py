@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tilewise.geometry import Box, Grid, Index, source_indices
-from tilewise.layout import arrange, restore
 from tilewise.normalize import apply
 from tilewise.postprocess import finish, has_channels
 from tilewise.timing import Clock
+from tilewise.turns import infer_turned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -123,15 +123,15 @@ def process(
         )
         for own, product in zip(spans, recipe.products, strict=True)
     ]
+    layouts = (recipe.layout, [product.layout for product in recipe.products])
     for group in _batches(_windows(span), recipe.batch):
         with clock.stage("normalize"):
             batch = _gather(shown, window, [place for place, _ in group], recipe, statistics)
         with clock.stage("infer"):
-            outputs = infer(arrange(batch, recipe.layout))
+            outputs = infer_turned(batch, infer, layouts, recipe.results)
         with clock.stage("finish"):
-            for result, output, own, product in zip(results, outputs, spans, recipe.products, strict=True):
-                restored = restore(output, product.layout, recipe.spatial_ndim)
-                for given, (_, tiles) in zip(restored, group, strict=False):
+            for result, output, own in zip(results, outputs, spans, strict=True):
+                for given, (_, tiles) in zip(output, group, strict=False):
                     for tile in tiles:
                         _put(result, given, own, tile, recipe)
     return results
@@ -222,7 +222,7 @@ def _slice_numbers(place: Box, recipe: Recipe) -> list[int]:
 def _put(result: np.ndarray, given: np.ndarray, span: Span, tile: Index, recipe: Recipe) -> None:
     taken = span.grid.taken(tile).slices[recipe.lead :]
     core = np.ascontiguousarray(given[(slice(None), *taken)])
-    finished = finish(core[np.newaxis], recipe.results)[0]
+    finished = finish(core[np.newaxis], recipe.results, activated=recipe.results.averages_scores)[0]
     placed = span.grid.placed(tile).inside(span.placed)
     channel = (slice(None),) if has_channels(recipe.results) else ()
     result[_index(placed, recipe.lead, *channel)] = finished

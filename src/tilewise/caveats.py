@@ -8,13 +8,14 @@ from tilewise.descriptions.agree import list_oddities
 from tilewise.geometry import Samples
 from tilewise.precedence import options_of
 from tilewise.steps import Step
+from tilewise.turns import list_turns
 
 if TYPE_CHECKING:
     from tilewise.descriptions.contract import Contract
     from tilewise.geometry import Grid, Index
     from tilewise.model import ModelSpec
     from tilewise.openers.spec import ImageSpec
-    from tilewise.settings import Asked, Pixels
+    from tilewise.settings import Asked, Pixels, Results
     from tilewise.tiling import Tiling
 
 
@@ -69,6 +70,13 @@ def note_freezing(asked: Asked, tiles: int) -> tuple[str, ...]:
         return (f"--freeze-norms exact: {cost}; tile, halo and verdict are settled after them",)
     taken = "from 16 blocks, a preview" if mode == "sample" else f"from {mode}"
     return (f"--freeze-norms: statistics {taken}; tile, halo and verdict are settled once the network is frozen",)
+
+
+def note_turns(results: Results, spatial: str) -> tuple[str, ...]:
+    """A line about what flips and turns cost."""
+    if not results.turned:
+        return ()
+    return (f"each tile is computed {len(list_turns(results, spatial))} times, flipped and turned, and averaged",)
 
 
 def note_view(image: ImageSpec, pixels: Pixels) -> tuple[str, ...]:

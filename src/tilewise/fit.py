@@ -10,11 +10,14 @@ from tilewise.normalize import check_numbers, check_types
 from tilewise.postprocess import check_results
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tilewise.crew import Crew
+    from tilewise.geometry import AnyAxis
     from tilewise.memory import Memory
     from tilewise.model import ModelSpec
     from tilewise.openers.spec import ImageSpec
-    from tilewise.settings import Asked, Cut, Machine, Pixels
+    from tilewise.settings import Asked, Cut, Machine, Pixels, Results
 
 
 def check_reach(image: ImageSpec, machine: Machine, crew: Crew) -> None:
@@ -34,6 +37,31 @@ def check_settings(image: ImageSpec, model: ModelSpec, asked: Asked, channels: i
     check_numbers(asked.pixels.normalization, channels)
     for port in model.written:
         check_results(asked.results, port.out_channels, port.name if len(model.written) > 1 else None)
+
+
+def check_turns(model: ModelSpec, results: Results, axes: Sequence[AnyAxis]) -> None:
+    """Refuse flips and turns after which a tile would be another one."""
+    if not results.turned:
+        return
+    spatial = "zyx"[-model.spatial_ndim :]
+    beyond = [letter for letter in results.flip if letter not in spatial]
+    if beyond:
+        raise SettingError(
+            f"--flip {results.flip} with a {model.spatial_ndim}-D model", f"some of {spatial}", "Leave the others out."
+        )
+    if results.output == "raw" and any(port.dtype[:1] in "iub" for port in model.written):
+        raise SettingError(
+            "--flip or --rotate with raw integers", "numbers that have a mean", "Leave --output raw out, or the flips."
+        )
+    if results.flip and model.lead != model.trail:
+        raise SettingError(
+            f"--flip with a model that loses {list(model.lead)} pixels in front and {list(model.trail)} behind",
+            "a model that is the same from both ends",
+            "Leave --flip out.",
+        )
+    y, x = (axis.tile for axis in axes[-2:])
+    if results.rotate and (y != x or model.multiple[-1] != model.multiple[-2] or model.scale[-1] != model.scale[-2]):
+        raise SettingError(f"--rotate with tiles of {y} x {x}", "square tiles in y x", f"Use --tile {max(y, x)}.")
 
 
 def match_axes(image: ImageSpec, model: ModelSpec) -> str:

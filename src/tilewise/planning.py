@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tilewise.block import Recipe
-from tilewise.caveats import judge, leaves_declared, note, note_contract, note_freezing, note_view
+from tilewise.caveats import judge, leaves_declared, note, note_contract, note_freezing, note_turns, note_view
 from tilewise.crew import Crew, hire
 from tilewise.descriptions.contract import SILENT
 from tilewise.errors import SettingError
-from tilewise.fit import check_memory, check_reach, check_settings, match_axes, match_batch, match_channels
+from tilewise.fit import check_memory, check_reach, check_settings, check_turns, match_axes, match_batch, match_channels
 from tilewise.geometry import Axis, Blocks, Grid, Samples
 from tilewise.masking import find_mask
 from tilewise.memory import Memory, add_transit, base_memory, tile_bytes, worker_memory
@@ -135,6 +135,7 @@ def decide(image: ImageSpec, model: ModelSpec, asked: Asked, contract: Contract 
     blocks = choose_blocks(grid, len(lead), asked.cut, threads=crew.blocks, budget=int(BLOCKS * spare), weights=costs)
     memory = _memory(image, model, blocks, costs, recipe, crew)
     check_memory(memory, crew, asked.cut)
+    check_turns(model, asked.results, tiling.axes)
     verdict, reason = judge(model, tiling)
     return Plan(
         image=image,
@@ -157,6 +158,7 @@ def decide(image: ImageSpec, model: ModelSpec, asked: Asked, contract: Contract 
             *note_view(image, asked.pixels),
             *note(model, tiling, grid, asked.pixels, asked.cut.halo),
             *note_freezing(asked, grid.tiles),
+            *note_turns(asked.results, spatial),
             *note_contract(contract, image, model, spatial, tiling, asked),
         ),
         class_names=contract.class_names or (),

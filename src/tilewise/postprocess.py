@@ -66,20 +66,22 @@ def output_dtype(results: Results, out_channels: int, model_dtype: np.dtype | st
     return np.dtype(results.dtype)
 
 
-def finish(output: np.ndarray, results: Results) -> np.ndarray:
+def finish(output: np.ndarray, results: Results, *, activated: bool = False) -> np.ndarray:
     """What is written, from the model's output on cores.
 
     Args:
         output: Axes (tiles, channels, spatial...); a vector has no spatial axes.
         results: What is wanted.
+        activated: The activation has been applied.
 
     Returns:
         The same axes, without channels for labels.
     """
     if results.output == "raw":
         return output
+    activation = "none" if activated else results.activation
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        scores = take(_activate(np.array(output, np.float32, order="C"), results.activation), results.steps)
+        scores = take(activate(np.array(output, np.float32, order="C"), activation), results.steps)
         if results.output == "scores" and results.dtype == "uint8":
             return _quantize(scores, score_range(results) or (0.0, 1.0))
         if results.output == "scores":
@@ -87,7 +89,7 @@ def finish(output: np.ndarray, results: Results) -> np.ndarray:
         return _label(scores, results)
 
 
-def _activate(scores: np.ndarray, activation: str) -> np.ndarray:
+def activate(scores: np.ndarray, activation: str) -> np.ndarray:
     """Apply the activation to contiguous float32 scores, in place where that saves memory."""
     if activation == "sigmoid":
         return _sigmoid(scores)

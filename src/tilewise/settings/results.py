@@ -29,6 +29,12 @@ class Results:
     """Pointwise steps after the activation, from a description; not for raw."""
     score_range: tuple[float, float] | None = None
     """Scores that become 0 and 255 as uint8; 0 to 1 after an activation."""
+    flip: str = ""
+    """Axes along which each tile is computed flipped, too, and the results averaged: some of z y x."""
+    rotate: bool = False
+    """Quarter turns in the plane y x as well; tiles have to be square there."""
+    average: Literal["raw", "scores"] = "raw"
+    """What is averaged over flips and turns: what the model gives, or scores after the activation."""
     ome_zarr: Literal["auto", "0.4", "0.5"] = "auto"
     """Version of the output: 0.5 in zarr 3, or 0.4 in zarr 2; auto is 0.5, or what the image is that labels go into."""
     levels: int | Literal["auto"] = "auto"
@@ -44,6 +50,9 @@ class Results:
         check_choice("--output", self.output, ("scores", "labels", "raw"))
         check_choice("--activation", self.activation, ("none", "sigmoid", "softmax"))
         check_choice("--dtype", self.dtype, ("float32", "float16", "uint8"))
+        check_choice("--average", self.average, ("raw", "scores"))
+        if not set(self.flip) <= set("zyx") or len(set(self.flip)) != len(self.flip):
+            raise SettingError(f"--flip {self.flip}", "each letter once, from z y x", "For example --flip yx")
         check_choice("--ome-zarr", self.ome_zarr, ("auto", "0.4", "0.5"))
         check_choice("--downsample", self.downsample, ("auto", "mean", "mode", "nearest"))
         if self.output == "raw" and self.activation != "none":
@@ -60,6 +69,16 @@ class Results:
                 f"--score-range {low:g},{high:g}", "the lower number first", "For example --score-range -5,5"
             )
         self._settle_labels()
+
+    @property
+    def turned(self) -> bool:
+        """True if each tile is computed in several positions."""
+        return bool(self.flip) or self.rotate
+
+    @property
+    def averages_scores(self) -> bool:
+        """True if the activation comes before the mean over positions."""
+        return self.turned and self.average == "scores"
 
     def _settle_labels(self) -> None:
         """What goes into an image are its labels."""
