@@ -10,7 +10,6 @@ import typer
 
 from tilewise.cli.frame import Json, app, guarded, tabulate
 from tilewise.errors import SettingError
-from tilewise.terms import change, read_terms
 
 if TYPE_CHECKING:
     from tilewise.descriptions.contract import Contract
@@ -45,6 +44,8 @@ def contract(
         raise SettingError("no MODEL", "an ONNX file, or a bioimage.io description", "See tilewise contract --help.")
     path = Path(model)
     if wanted or unwanted or clear:
+        from tilewise.terms import change, read_terms
+
         path = change(path, read_terms(wanted or []), unset=tuple(unwanted or ()), clear=clear, out=out)
     elif out is not None:
         raise SettingError(f"--out {out} without a change", "--set, --unset or --clear", "Say what to write.")
