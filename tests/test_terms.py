@@ -298,3 +298,17 @@ def test_what_the_model_says_of_its_axes_reaches_its_inspection(tmp_path):
         "plan", write_array(tmp_path / "i.zarr", make_pixels((8, 64, 64))), model, "--axes", "cyx", "--json"
     )
     assert settings.json["settings"]["layout"] == {"value": "NHWC", "from": "contract (tilewise)"}
+
+
+def test_a_model_that_is_read_only_is_left_alone(model, tmp_path):
+    model.chmod(0o444)
+    before = model.read_bytes()
+    refused = call("contract", model, "--set", "normalize=minmax")
+    assert refused.code == 2
+    assert f"{model} is read-only; expected a file that may be changed. Write a copy with --out" in refused.err
+    assert model.read_bytes() == before
+    assert call("contract", model, "--set", "normalize=minmax", "--out", tmp_path / "copy.onnx").code == 0
+
+
+def test_an_unknown_key_is_named_with_the_flag_that_was_typed(model):
+    assert "--unset normalise; expected one of the keys" in call("contract", model, "--unset", "normalise").err

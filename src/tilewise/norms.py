@@ -75,8 +75,9 @@ def read_norms(path: str, model: str) -> Norms:
     try:
         found = Norms.from_json(json.loads(Path(path).read_bytes()))
     except (OSError, ValueError) as error:
+        cause = error.strerror if isinstance(error, OSError) else error
         raise SettingError(
-            f"--freeze-norms {path} ({error})",
+            f"--freeze-norms {path} ({cause})",
             "exact, sample, or the norms.json of an earlier run",
             "It lies in the folder tilewise of that run's output.",
         ) from error

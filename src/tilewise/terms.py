@@ -54,7 +54,7 @@ def change(
     if not path.is_file() or (path.suffix.lower() != ".onnx" and find_package(path) is not None):
         raise ModelError(f"{path}", "an ONNX file, which holds metadata", "Give the .onnx file itself.")
     for key in unset:
-        _check_key(key)
+        _check_key(key, "--unset")
     metadata = {} if clear else read_metadata(path)
     known = own.load(metadata) or {}
     kept = {key: value for key, value in known.items() if key not in {"version", *unset}}
@@ -66,6 +66,9 @@ def change(
     target = Path(os.path.realpath(out or path))
     if not target.parent.is_dir():
         raise ModelError(f"{target.parent} is no folder", "a folder that is there", "Create it first.")
+    # a file beside it takes its name, which no right of the file itself would stop
+    if target.exists() and not target.stat().st_mode & 0o222:
+        raise ModelError(f"{target} is read-only", "a file that may be changed", "Write a copy with --out OTHER.onnx.")
     write_metadata(path, own.KEY, own.dump(entry), target)
     return out or path
 
@@ -81,9 +84,9 @@ def _check_graph(path: Path, entry: Mapping[str, Any]) -> None:
     _ = Model(path, told).spec
 
 
-def _check_key(key: str) -> None:
+def _check_key(key: str, flag: str = "--set") -> None:
     if key not in keys():
-        raise SettingError(f"--set {key}", f"one of the keys {', '.join(keys())}", "Correct the key.")
+        raise SettingError(f"{flag} {key}", f"one of the keys {', '.join(keys())}", "Correct the key.")
 
 
 def _value(key: str, text: str) -> Any:
