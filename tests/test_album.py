@@ -132,10 +132,10 @@ def test_a_defect_in_one_is_told_with_its_place(tmp_path, images, model, monkeyp
 
     real = run.execute_on
 
-    def stumble(client, made, *rest):
+    def stumble(client, made, *rest, **options):
         if made.image.name == "a":
             raise RuntimeError("out of luck")
-        return real(client, made, *rest)
+        return real(client, made, *rest, **options)
 
     monkeypatch.setattr(run, "execute_on", stumble)
     album = tilewise.run_many(images, model, tmp_path / "outs", cut=CUT, pixels=Pixels())

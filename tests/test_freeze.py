@@ -123,6 +123,7 @@ def test_run_freezes_resumes_and_hands_statistics_on(image, tmp_path):
     (line,) = [e.text for e in events if isinstance(e, Noted) and e.text.startswith("frozen")]
     assert line.count("InstanceNormalization '") == 3
     assert "now exact" in line
+    assert not [e for e in events if isinstance(e, Noted) and e.text.startswith("tiles may differ")]
     kept = tmp_path / "a" / "tilewise" / "norms.json"
     assert json.loads(kept.read_text())["source"] == "exact"
     # nothing is gathered again where it is known

@@ -33,7 +33,7 @@ from tilewise.task import Job
 from tilewise.wave import drive
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from distributed import Client
@@ -112,7 +112,7 @@ def execute(made: Plan, model: Model, observers: tuple[Observer, ...] = ()) -> R
     ) as client:
         # where to watch the workers, if Dask's dashboard runs
         links = [f"dashboard {link}" for link in [dashboard(client)] if link is not None]
-        return execute_on(client, made, model, (*made.notes, *links), observers)
+        return execute_on(client, made, model, links, observers)
 
 
 def check_target(made: Plan) -> None:
@@ -126,7 +126,7 @@ def check_target(made: Plan) -> None:
 
 
 def execute_on(
-    client: Client, made: Plan, model: Model, notes: tuple[str, ...], observers: tuple[Observer, ...] = ()
+    client: Client, made: Plan, model: Model, links: Sequence[str] = (), observers: tuple[Observer, ...] = ()
 ) -> Result:
     """Run a plan on workers that are there, and leave them warm for another."""
     made, model, norms = settle_norms(client, made, model, observers)
@@ -145,7 +145,7 @@ def execute_on(
             if statistics is not None:
                 write_json(folder_of(out), "statistics.json", statistics.to_json())
             # not before: a refusal is one line
-            for note in notes:
+            for note in (*made.notes, *links):
                 tell(observers, Noted(note))
             try:
                 return _Run(job, client, observers).go(Ledger.create(out, made.blocks.total, record), record)

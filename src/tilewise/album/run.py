@@ -112,7 +112,7 @@ class _Host:
         if self.client is None:
             raise ValueError("nothing is run before it is prepared")
         try:
-            result = execute_on(self.client, made, self.model, made.notes, self.observers)
+            result = execute_on(self.client, made, self.model, observers=self.observers)
         except Exception as error:
             return self._fail(entry, error)
         return replace(entry, state=result.state, result=result)

@@ -43,7 +43,7 @@ def settle_norms(
     spec = frozen.model.spec
     tell(observers, Noted(f"frozen: {', '.join(frozen.sites)}; the network is now {spec.verdict} ({spec.reason})"))
     cut = recorded_cut(made.asked.cut, stamp.record if stamp is not None else None, spec)
-    again = decide(made.image, spec, replace(made.asked, cut=cut))
+    again = decide(made.image, spec, replace(made.asked, cut=cut), model.contract)
     again = replace(again, mask=find_mask(again), class_names=made.class_names)
     return replace(again, outputs=place_outputs(again, out)), frozen.model, frozen.norms
 

@@ -46,12 +46,12 @@ def settle_halo(
     stamp = None if made.behaviour.overwrite else read_stamp(made.outputs[0].path)
     kept = _recorded(made, tolerance, (stamp.record if stamp is not None else None) or {})
     if kept is not None:
-        return _with_halo(made, kept, made.reason), None
+        return _with_halo(made, model, kept, made.reason), None
     trials, statistics = measure(client, made, model, observers)
     chosen = choose_trial(trials, tolerance)
     words = f"largest error {chosen.largest:.2g} on the spots of the image, {tolerance:g} asked for"
     tell(observers, Noted(f"halo {list(chosen.halo)}: {words}"))
-    return _with_halo(made, chosen.halo, words), statistics
+    return _with_halo(made, model, chosen.halo, words), statistics
 
 
 def measure(
@@ -102,9 +102,9 @@ def _recorded(made: Plan, tolerance: float, record: Mapping[str, Any]) -> Index 
     return tuple(record["halo"]) if same else None
 
 
-def _with_halo(made: Plan, halo: Index, words: str) -> Plan:
+def _with_halo(made: Plan, model: Model, halo: Index, words: str) -> Plan:
     asked = made.asked
-    again = decide(made.image, made.model, replace(asked, cut=replace(asked.cut, halo=halo)))
+    again = decide(made.image, made.model, replace(asked, cut=replace(asked.cut, halo=halo)), model.contract)
     reason = f"{again.reason}; {words}" if again.verdict == "bounded" else again.reason
     # the tolerance stays what was asked for
     again = replace(again, asked=asked, reason=reason, mask=find_mask(again), class_names=made.class_names)
