@@ -94,7 +94,8 @@ def make_results(folder: Path) -> dict[str, Path]:
             "labels": Results(output="labels", activation="sigmoid", ome_zarr=version),
             "labels in the image": Results(labels_into=True, name="cells", activation="sigmoid"),
         }.items():
-            out = None if given.labels_into else folder / f"{name.replace(' ', '-')}-{version}.zarr"
+            # napari-ome-zarr makes a group of ../../ of a label image: that has to lie in this folder, too
+            out = None if given.labels_into else folder / "results" / f"{name.replace(' ', '-')}-{version}.zarr"
             result = run(image, MODEL, out, results=given)
             assert result.state == "done"
             made[f"{name}, {version}"] = Path(result.output)
