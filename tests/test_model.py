@@ -14,7 +14,7 @@ import pytest
 from onnx import helper
 
 from networks import Net, classifier, normalized, one_layer, save, tiny_unet, valid_unet, wrap
-from tilewise.child import ask
+from tilewise.child import ask, call
 from tilewise.errors import ModelError
 from tilewise.model import Model, prepare
 from tilewise.session import SessionOptions, open_session
@@ -516,6 +516,35 @@ def test_a_child_without_memory_is_told(tmp_path):
     model = wrap(net, lambda x: net.conv(x, 256, 9))
     with pytest.raises(ModelError, match=r"memory|ended without an answer"):
         ask(save(model, tmp_path), Graph(), tmp_path / "out.onnx", memory=400 << 20)
+
+
+def test_no_other_layout_is_told_of_a_model_that_is_too_large_for_the_machine(tmp_path):
+    # as channels of planes the same numbers fit another layout, too
+    net = Net(ndim=3)
+    model = wrap(net, lambda x: net.conv(net.conv(x, 40_000, 1), 1, 1), layout="NCDHW", sizes=(32, 32, 32))
+    with pytest.raises(ModelError, match="ran out of memory; expected a model whose small probe images fit"):
+        ask(save(model, tmp_path), Graph(), tmp_path / "out.onnx", memory=4 << 30)
+
+
+def test_a_child_that_is_killed_is_told_for_its_memory(tmp_path, monkeypatch):
+    (tmp_path / "killed.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(ModelError, match="ran out of memory"):
+        call("killed", tmp_path / "model.onnx", {})
+
+
+def test_a_single_position_tells_of_no_grid(tmp_path):
+    # a style of the whole image, as of Cellpose: tiles of the one size could otherwise only lie side by side
+    net = Net()
+
+    def styled(x):
+        fine = net.conv(net.resize(net.pool(net.conv(x, 4), 2, stride=2), 2.0), 4)
+        coarse = net.node("AveragePool", [fine], channels=4, kernel_shape=[64, 64], strides=[64, 64])
+        flat = net.node("Reshape", [coarse, net.constant(np.array([1, 4, 1, 1]))], channels=4)
+        return net.conv(net.node("Add", [fine, flat], channels=4), 2)
+
+    found = spec(wrap(net, styled, sizes=(64, 64)), tmp_path)
+    assert (found.fixed_size, found.multiple, found.exact) == ((64, 64), (2, 2), False)
 
 
 def test_a_known_model_is_known_at_once(tmp_path, cache):

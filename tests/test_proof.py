@@ -19,7 +19,7 @@ from tilewise.proof.geometry import Frame
 from tilewise.proof.judge import Evidence, gather, judge
 from tilewise.proof.liveness import live_bytes
 from tilewise.proof.probe import cut_noise, difference, spread_nan, value_range
-from tilewise.proof.runner import NOISES, Clock, RunError, Runner, noise, open_graph
+from tilewise.proof.runner import NOISES, Clock, RunError, Runner, ShortError, is_short, noise, open_graph
 from tilewise.proof.signature import Port, layouts
 from tilewise.receptive import Note, Reach
 
@@ -246,3 +246,16 @@ def test_live_bytes_count_what_is_alive_together():
     output = explored.ops[-1].outputs[0]
     # a map of six channels before the Relu, and one after it
     assert live_bytes(explored.ops, explored.walk.trace, "image", [output]) == 2 * 6 * 4
+
+
+def test_a_run_that_comes_too_late_costs_the_certificate_and_not_the_inspection():
+    net = Net()
+    slow = runner(wrap(net, lambda x: net.conv(net.conv(x, 256, 9), 256, 9)))
+    assert gather(slow, None, UNET, "NCHW", SIZES, seconds=0).status == "skipped: a run did not end in time"
+
+
+@pytest.mark.parametrize("cause", [MemoryError(), RuntimeError("std::bad_alloc"), RuntimeError("x/bfc_arena.cc:360")])
+def test_what_tells_of_memory_is_told_from_what_tells_of_the_model(cause):
+    assert is_short(cause)
+    assert not is_short(RuntimeError("Dimension mismatch"))
+    assert issubclass(ShortError, MemoryError)

@@ -115,3 +115,21 @@ def test_valid_convolutions_pad_the_image_by_what_is_lost():
 def test_spread():
     assert spread("--tile", 5, 3) == (5, 5, 5)
     assert spread("--tile", (1, 2), 2) == (1, 2)
+
+
+@pytest.mark.parametrize(("ndim", "side", "tile"), [(2, 900, 904), (2, 5000, 1024), (3, 100, 104), (3, 500, 128)])
+def test_a_model_whose_tiles_change_the_result_gets_large_ones(ndim, side, tile):
+    made = choose((side,) * ndim, model_of(ndim=ndim, reach=None), Cut(), BUDGET, 10.0)
+    assert [axis.tile for axis in made.axes] == [tile] * ndim
+
+
+def test_such_a_tile_is_no_smaller_than_the_declared_size_and_stays_within_memory():
+    model = model_of(reach=None, declared_size=(1536, 1536))
+    assert [axis.tile for axis in choose((9000, 9000), model, Cut(), BUDGET, 10.0).axes] == [1536, 1536]
+    assert [axis.tile for axis in choose((9000, 9000), model, Cut(), 512**2 * 10, 10.0).axes] == [512, 512]
+
+
+@pytest.mark.parametrize(("multiple", "halo"), [(16, 32), (64, 64), (128, 0)])
+def test_tiles_of_one_size_overlap_where_half_of_them_is_left(multiple, halo):
+    model = model_of(reach=None, multiple=multiple, fixed_size=(256, 256))
+    assert choose((900, 900), model, Cut(), BUDGET, 10.0).halo == (halo, halo)

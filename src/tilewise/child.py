@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,6 +82,9 @@ def address_space() -> int:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError, AttributeError):
         total = 8 << 30
+    with suppress(OSError, ValueError):
+        # a container's limit is not the machine's
+        total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
     # address space, not memory: libraries alone reserve more than a gigabyte
     return max(int(total * SHARE), 6 << 30)
 
@@ -129,7 +134,9 @@ def _short(path: Path) -> ModelError:
 def _died(path: Path, done: subprocess.CompletedProcess[bytes]) -> ModelError:
     said = done.stderr.decode(errors="replace").strip().splitlines()
     cause = said[-1][:200] if said else f"exit status {done.returncode}"
-    if "MemoryError" in cause or "bad_alloc" in cause:
+    # killed from outside, without a word: by the system, for memory
+    killed = done.returncode == -signal.SIGKILL if hasattr(signal, "SIGKILL") else False
+    if killed or "MemoryError" in cause or "bad_alloc" in cause:
         return _short(path)
     return ModelError(
         f"the inspection of {path} ended without an answer ({cause})",

@@ -20,6 +20,9 @@ MASKED = {2: 512**2, 3: 128**3}
 SIDES = {2: (256, 384, 512, 768, 1024, 1536, 2048), 3: (64, 96, 128, 160, 192, 256)}
 """Tile sides that ``auto`` tries, smallest first."""
 
+WIDEST = {2: 1024, 3: 128}
+"""The largest side that auto takes where tiles change the result: attention over more takes memory by its square."""
+
 NEARLY = 1.1
 """A smaller tile that computes at most this many times the pixels of the best one is preferred."""
 
@@ -71,9 +74,11 @@ def choose(
             tile = _best(shape, model, affordable, exact)
             if _price(_axes(shape, model, tile, exact)) <= AFFORDABLE:
                 return _tiling(shape, model, tile, exact, None)
-    tile = _best(shape, model, tiles, (0,) * len(shape))
+    tile = _best(shape, model, tiles, (0,) * len(shape)) if exact is not None else _widest(model, tiles)
     share = 4 if exact is not None else 8
-    smaller = tuple(round_down(t // share, m) for t, m in zip(tile, model.multiple, strict=True))
+    # at least one multiple, if half of the tile is left: tiles side by side show their seams
+    pairs = zip(tile, model.multiple, strict=True)
+    smaller = tuple(round_down(t // share, m) or m * (4 * m <= t) for t, m in pairs)
     if exact is not None:
         smaller = tuple(min(a, b) for a, b in zip(smaller, exact, strict=True))
         if smaller != exact:
@@ -146,7 +151,7 @@ def _asked_tiles(
         tuple(round_up(side - r, m) + r for m, r in zip(model.multiple, model.remainder, strict=True))
         for side in SIDES[ndim]
     ]
-    clipped = [_clip(shape, model, side) for side in sides]
+    clipped = [tuple(axis.tile for axis in _axes(shape, model, side, (0,) * ndim)) for side in sides]
     fitting = [t for t in clipped if math.prod(t) * bytes_per_pixel <= budget]
     # a tile too small for the coarsest map, or for the halo, is only taken where memory leaves no other
     large = [t for t in fitting if all(a >= b or a >= n for a, b, n in zip(t, least, shape, strict=True))]
@@ -215,14 +220,6 @@ def _axes(shape: Index, model: ModelSpec, tile: Index, halo: Index) -> tuple[Axi
     return tuple(cut_axis(n, t, h, model, k) for k, (n, t, h) in enumerate(zip(shape, tile, halo, strict=True)))
 
 
-def _clip(shape: Index, model: ModelSpec, tile: Index) -> Index:
-    return tuple(axis.tile for axis in _axes(shape, model, tile, (0,) * len(shape)))
-
-
-def _redundancy(shape: Index, model: ModelSpec, tile: Index, halo: Index) -> float:
-    return Grid(_axes(shape, model, tile, halo)).redundancy
-
-
 def _price(axes: tuple[Axis, ...]) -> float:
     """Pixels computed per pixel of the padded image: padding a small image to the grid is not the halo's fault."""
     return math.prod(axis.count * axis.tile / axis.padded for axis in axes)
@@ -232,11 +229,18 @@ def _best(shape: Index, model: ModelSpec, tiles: list[Index], halo: Index) -> In
     """The smallest tile that computes nearly as few pixels as the best."""
     if len(tiles) == 1:
         return tiles[0]
-    costs = {t: _redundancy(shape, model, t, halo) for t in tiles if _fits(shape, model, t, halo)}
+    costs = {t: Grid(_axes(shape, model, t, halo)).redundancy for t in tiles if _fits(shape, model, t, halo)}
     if not costs:
         return tiles[-1]
     least = min(costs.values())
     return next(t for t in tiles if costs.get(t, math.inf) <= NEARLY * least)
+
+
+def _widest(model: ModelSpec, tiles: list[Index]) -> Index:
+    """Where tiles change the result, the largest is nearest to the whole, and none smaller than declared."""
+    most = [max(WIDEST[model.spatial_ndim], n) for n in model.declared_size or (0,) * model.spatial_ndim]
+    fitting = [t for t in tiles if all(n <= d for n, d in zip(t, most, strict=True))]
+    return (fitting or tiles)[-1]
 
 
 def _tiling(shape: Index, model: ModelSpec, tile: Index, halo: Index, note: str | None) -> Tiling:

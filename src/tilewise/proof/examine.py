@@ -60,6 +60,8 @@ def examine(path: Path, settings: Graph, clock: Clock) -> Found:
     if not free_batch:
         prepared.runner.batch = explored.batch
     fixed = None if explored.freed else explored.sizes
+    multiple = _multiple(prepared, explored, selection)
+    made = tuple(prepared.runner.run(prepared.runner.noise(explored.sizes)))
     spec = summarise(
         Findings(
             path=path,
@@ -71,9 +73,9 @@ def examine(path: Path, settings: Graph, clock: Clock) -> Found:
             selection=selection,
             evidence=tuple(_evidence(prepared, explored, choice, fixed, selection) for choice in selection.choices),
             prepared=prepared,
-            made=tuple(prepared.runner.run(prepared.runner.noise(explored.sizes))),
+            made=made,
             fixed=fixed,
-            multiple=_multiple(prepared, explored, selection),
+            multiple=multiple,
             declared=size,
             batch=None if free_batch else explored.batch,
         )
@@ -139,7 +141,9 @@ def _multiple(prepared: Prepared, explored: Explored, selection: Selection) -> t
         except RunError:
             return explored.walk.multiple
         return (1,) * len(odd)
-    sound = zip(explored.walk.multiple, explored.sizes, strict=True)
+    # of a graph of one size, what has one position tells of no grid: tiles could only lie side by side
+    steps = explored.walk.multiple if explored.freed else explored.walk.grid(2)
+    sound = zip(steps, explored.sizes, strict=True)
     # resizing to constant sizes makes fractions that no tile could keep; no such model is local
     return tuple(m if m <= n else 1 for m, n in sound)
 

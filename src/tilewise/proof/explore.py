@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tilewise import receptive, splice
 from tilewise.errors import ModelError
 from tilewise.proof.explorer import Explorer
-from tilewise.proof.runner import Clock, RunError, space
+from tilewise.proof.runner import Clock, RunError, ShortError, is_short, space
 from tilewise.proof.signature import Port, declared, declared_size
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ OFFSETS = (12, 4, 8, 1, 2, 6)
 """Added to the second of them where none runs: some models of valid convolutions take no multiple of M."""
 LARGEST = 1 << 22
 """Pixels of an image that is tried: no sound multiple needs more."""
+MUCH = 1 << 19
+"""Pixels above which a size is tried after the declared one, if that is smaller."""
 ANOTHER_LAYOUT = "another layout?"
 """In a note that tells that channels were taken for space."""
 
@@ -69,12 +71,17 @@ def explore(model: ModelProto, image: Port, layouts: tuple[str, ...], clock: Clo
 
     Raises:
         ModelError: nothing runs.
+        MemoryError: a layout failed for memory: that a less likely one runs would tell nothing.
     """
-    causes: list[str] = []
+    causes: list[Exception] = []
     doubtful: Explored | None = None
     for layout in layouts:
-        found = _explore_layout(model, image, layout, clock, causes, frees=frees)
+        tried: list[Exception] = []
+        found = _explore_layout(model, image, layout, clock, tried, frees=frees)
+        causes += tried
         if found is None:
+            if any(isinstance(cause, MemoryError) for cause in tried):
+                raise ShortError(f"the model in the layout {layout} needs more memory than there is")
             continue
         if not any(ANOTHER_LAYOUT in note.why for note in found.notes):
             return found
@@ -96,7 +103,7 @@ def explore(model: ModelProto, image: Port, layouts: tuple[str, ...], clock: Clo
 
 
 def _explore_layout(
-    model: ModelProto, image: Port, layout: str, clock: Clock, causes: list[str], *, frees: bool
+    model: ModelProto, image: Port, layout: str, clock: Clock, causes: list[Exception], *, frees: bool
 ) -> Explored | None:
     size = declared_size(image, layout)
     for channels in _channels(model, image, layout):
@@ -105,7 +112,7 @@ def _explore_layout(
             loose = _explore_free(loosened, size, causes) if loosened else None
             # its session holds on to the memory of the largest image that it ran
             loosened = None
-            if loose is not None and (size is None or _steady(loose)):
+            if loose is not None and (size is None or not any("image's size" in note.why for note in loose.notes)):
                 return loose
             if size is not None:
                 fixed = _open(model, image, layout, clock, channels, batch, causes, freed=False)
@@ -124,22 +131,20 @@ def _open(
     clock: Clock,
     channels: int,
     batch: int,
-    causes: list[str],
+    causes: list[Exception],
     *,
     freed: bool,
 ) -> Explorer | None:
     try:
         return Explorer(model, image, layout, clock, freed=freed, channels=channels, batch=batch)
     except ModelError as error:
-        if not freed or declared_size(image, layout) is None:
+        if is_short(error):
+            causes.append(ShortError(error.got))
+        elif freed and declared_size(image, layout) is not None:
+            causes.append(RunError(error.got))
+        else:
             raise
-        causes.append(error.got)
         return None
-
-
-def _steady(found: Explored) -> bool:
-    """True if nothing in it depended on the size."""
-    return not any("image's size" in note.why for note in found.notes)
 
 
 def _channels(model: ModelProto, image: Port, layout: str) -> list[int]:
@@ -160,17 +165,18 @@ def _batches(image: Port, layout: str) -> list[int]:
     return [1] if known in {None, 1} else [1, int(known or 1)]
 
 
-def _explore_free(explorer: Explorer, size: tuple[int, ...] | None, causes: list[str]) -> Explored | None:
+def _explore_free(explorer: Explorer, size: tuple[int, ...] | None, causes: list[Exception]) -> Explored | None:
     rank = len(space(explorer.layout))
     tries = list(SIZES[rank])
     if size is not None and math.prod(size) <= 1 << 20:
-        tries.append(size)
+        # what is much larger than declared may cost a heavy model minutes: it comes last
+        tries = sorted([*tries, size], key=lambda sizes: math.prod(sizes) > max(MUCH, math.prod(size)))
     tries += [tuple(n + offset for n in SIZES[rank][1]) for offset in OFFSETS if size is None]
     for sizes in tries:
         try:
             first = explorer.walk(sizes)
-        except RunError as error:
-            causes.append(str(error))
+        except (RunError, MemoryError) as error:
+            causes.append(error)
             continue
         fitting = tuple(max(2 * m, -(-n // m) * m) for n, m in zip(sizes, first.multiple, strict=True))
         if sizes not in SIZES[rank] or math.prod(fitting) > LARGEST:
@@ -179,16 +185,16 @@ def _explore_free(explorer: Explorer, size: tuple[int, ...] | None, causes: list
             if fitting != sizes:
                 first = explorer.walk(fitting)
             second = _second(explorer, first, causes)
-        except RunError as error:
-            causes.append(str(error))
+        except (RunError, MemoryError) as error:
+            causes.append(error)
             continue
         if second is None and size is not None:
             return None
-        return _settle(explorer, first, second)
+        return _settle(explorer, first, second, causes)
     return None
 
 
-def _second(explorer: Explorer, first: receptive.Walk, causes: list[str]) -> receptive.Walk | None:
+def _second(explorer: Explorer, first: receptive.Walk, causes: list[Exception]) -> receptive.Walk | None:
     """Another size on the same grid; odd steps, so that twice the multiple would be found out."""
     sizes = first.trace.sizes
     # in 3-D all axes grow alike: the second run is the dearest step of the inspection of a small network
@@ -199,15 +205,19 @@ def _second(explorer: Explorer, first: receptive.Walk, causes: list[str]) -> rec
             break
         try:
             return explorer.walk(grown)
-        except RunError as error:
-            causes.append(str(error))
+        except (RunError, MemoryError) as error:
+            causes.append(error)
     return None
 
 
-def _settle(explorer: Explorer, first: receptive.Walk, second: receptive.Walk | None) -> Explored:
+def _settle(
+    explorer: Explorer, first: receptive.Walk, second: receptive.Walk | None, causes: list[Exception]
+) -> Explored:
     notes = first.notes
     if second is None:
-        notes = (*notes, receptive.Note("unproven", "the model", "it runs at one size only of those tried"))
+        short = bool(causes) and isinstance(causes[-1], MemoryError)
+        why = "there is no memory to run it at a second size" if short else "it runs at one size only of those tried"
+        notes = (*notes, receptive.Note("unproven", "the model", why))
     else:
         other = receptive.disagreement(explorer.ops, first, second)
         notes = (*notes, other) if other else notes
@@ -229,10 +239,10 @@ def _explored(explorer: Explorer, first: receptive.Walk, notes: tuple[receptive.
     )
 
 
-def _explore_fixed(explorer: Explorer, size: tuple[int, ...], causes: list[str]) -> Explored | None:
+def _explore_fixed(explorer: Explorer, size: tuple[int, ...], causes: list[Exception]) -> Explored | None:
     try:
         first = explorer.walk(size)
-    except RunError as error:
-        causes.append(str(error))
+    except (RunError, MemoryError) as error:
+        causes.append(error)
         return None
     return _explored(explorer, first, first.notes)

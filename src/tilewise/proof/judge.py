@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tilewise.proof.certificate import certify, pixels, shift
 from tilewise.proof.probe import Felt, cut_noise, spread_nan
-from tilewise.proof.runner import RunError, space
+from tilewise.proof.runner import LateError, RunError, space
 
 if TYPE_CHECKING:
     from tilewise.proof.choice import Choice
@@ -58,8 +58,11 @@ def gather(
     seconds: float = PROOF_SECONDS,
 ) -> Evidence:
     """Certify and probe a model that the walk calls local, as far as the seconds go; the certificate comes first."""
-    clock = runner.clock
-    end = min(time.monotonic() + seconds, clock.end)
+    end = min(time.monotonic() + seconds, runner.clock.end)
+    # a run that does not end by then costs the certificate, not the inspection
+    clock = replace(runner.clock, end=end)
+    runner = replace(runner, clock=clock)
+    linear = linear and replace(linear, clock=clock)
     felt: list[Felt] = []
     try:
         if not runner.enliven(sizes):
@@ -71,6 +74,10 @@ def gather(
             felt += spread_nan(linear, frame, layout)
         if frame.fixed is None and time.monotonic() + cost / 2 < end:
             felt += cut_noise(runner, frame, layout)
+    except LateError:
+        return Evidence(tuple(felt), "skipped: a run did not end in time")
+    except MemoryError:
+        return Evidence(tuple(felt), "skipped: it would take more memory than there is")
     except (RunError, ValueError) as error:
         # a claim of the walk that makes no grid is as good as refuted
         return Evidence(tuple(felt), "failed", failure=str(error))

@@ -29,12 +29,24 @@ class Noise:
 
 NOISES = (Noise(), Noise(0.1), Noise(10.0), Noise(1.0, 8), Noise(100.0), Noise(100.0, 8))
 """Tried in this order."""
+LARGEST = 2**31
+"""Bytes that no message of protobuf reaches."""
+SHORT = ("bad_alloc", "bad allocation", "Failed to allocate memory", "bfc_arena")
+"""What the allocators below onnxruntime say where memory ends."""
 LIVELY = 0.3
 """Distinct values of the output, as a part of all, with which a search for better noise ends."""
 
 
 class RunError(Exception):
     """The model does not take an input of this shape."""
+
+
+class ShortError(RunError, MemoryError):
+    """It might, with more memory: nothing is told of the model."""
+
+
+class LateError(ModelError):
+    """A run did not end in time: nothing is told of the model."""
 
 
 @dataclass(slots=True)
@@ -102,13 +114,13 @@ class Runner:
         try:
             made = self.session.run({self.image: feed}, self.outputs, seconds=max(self.clock.left(), 0.1))
         except TimeoutError as error:
-            raise ModelError(
+            raise LateError(
                 f"the model did not end on an image of {image.shape[2:]} in time",
                 "a model that runs within the inspection's deadline",
                 "Check that it ends, or inspect it on a faster machine.",
             ) from error
         except Exception as error:
-            raise RunError(first_line(str(error))) from error
+            raise (ShortError if is_short(error) else RunError)(first_line(str(error))) from error
         if self.counted:
             self.clock.pixels += float(np.prod(image.shape[2:])) * len(image)
             self.clock.seconds += time.monotonic() - begin
@@ -134,6 +146,11 @@ class Runner:
             if best > LIVELY:
                 break
         return varied
+
+
+def is_short(error: BaseException) -> bool:
+    """True if it tells of too little memory."""
+    return isinstance(error, MemoryError) or any(word in str(error) for word in SHORT)
 
 
 def space(layout: str) -> str:
@@ -171,4 +188,6 @@ def serialized(model: ModelProto) -> bytes:
     try:
         return bytes(model.SerializeToString())
     except Exception as error:
+        if is_short(error) or model.ByteSize() < LARGEST:
+            raise ShortError(f"no memory for a copy of the model ({error})") from error
         raise ModelError("the model is larger than 2 GB", "a smaller one", "Use weights in half precision.") from error

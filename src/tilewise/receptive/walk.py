@@ -43,10 +43,14 @@ class Walk:
     @property
     def multiple(self) -> tuple[int, ...]:
         """M per spatial axis: least common multiple of the numerators of all steps."""
+        return self.grid(1)
+
+    def grid(self, positions: int) -> tuple[int, ...]:
+        """The same of those tensors alone that have at least so many positions along the axis."""
         found = [1] * len(self.trace.sizes)
         for state in self.states.values():
             for part in (part for parts in state for part in parts):
-                if part.place:
+                if part.place and part.size >= positions:
                     axis = part.place.axis
                     found[axis] = math.lcm(found[axis], part.place.step.numerator)
         return tuple(found)
