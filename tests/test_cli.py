@@ -11,12 +11,14 @@ import subprocess
 import sys
 import textwrap
 import time
+from importlib.metadata import version
 
 import numpy as np
 import psutil
 import pytest
 import zarr
 
+import tilewise
 from images import make_pixels, write_array, write_image
 from networks import one_layer, save, tiny_unet
 from shell import call, digests, start, tree, until_done
@@ -321,3 +323,16 @@ def test_who_reads_our_output_may_leave(place):
     command = f"{sys.executable} -m tilewise plan '{place}/image.zarr' '{place}/unet.onnx' --json | head -c 1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("{", "")
+
+
+def test_the_version_is_told_to_people_and_to_python():
+    said = call("--version")
+    assert (said.code, said.out, said.err) == (0, f"tilewise {version('tilewise')}\n", "")
+    assert tilewise.__version__ == version("tilewise")
+
+
+def test_a_model_in_the_place_of_the_image_is_told_from_it(tmp_path):
+    refused = call("run", "model.onnx", tmp_path / "image.zarr", tmp_path / "out.zarr")
+    assert refused.code == 2
+    assert "the model model.onnx where an image is named; expected IMAGE MODEL OUT, in this order" in refused.err
+    assert not (tmp_path / "out.zarr").exists()

@@ -54,6 +54,8 @@ attach()
 
 def __getattr__(name: str) -> Any:
     """Import a room when it is first asked for: ``import tilewise`` stays light."""
+    if name == "__version__":
+        return import_module("tilewise.versions").versions().tilewise
     if name not in _ROOMS:
         raise AttributeError(f"module 'tilewise' has no attribute {name!r}")
     return getattr(import_module(f"tilewise.{_ROOMS[name]}"), name)

@@ -16,24 +16,42 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    help="Run ONNX models over images too large to load: zarr in, overlapped tiles, Dask workers, zarr out.",
 )
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        from tilewise.versions import versions
+
+        print(f"tilewise {versions().tilewise}")
+        raise typer.Exit
+
 
 Image = Annotated[
     str, typer.Argument(metavar="IMAGE", help="An image: zarr, OME-Zarr, TIFF, a slide, NIfTI, HDF5, npy.")
 ]
 Places = Annotated[
     list[str] | None,
-    typer.Argument(metavar="IMAGE... MODEL OUT", help="Images, an ONNX file, and where the result goes."),
+    typer.Argument(
+        metavar="IMAGE... MODEL OUT", help="Images, an ONNX file or a bioimage.io model, and where the result goes."
+    ),
 ]
 ModelFile = Annotated[
     str, typer.Argument(metavar="MODEL", help="An ONNX file, or a bioimage.io model: YAML, folder or zip.")
 ]
 Out = Annotated[str, typer.Argument(metavar="OUT", help="Where the result goes, or lies.")]
 MaybeOut = Annotated[str | None, typer.Argument(metavar="OUT", help="Where the result would go.")]
+Version = Annotated[
+    bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Say the version, and leave.")
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="A line for each block.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only what went wrong.")]
+
+
+@app.callback()
+def start(*, version: Version = False) -> None:
+    """Run ONNX models over images too large to load: overlapped tiles, Dask workers, OME-Zarr out."""
 
 
 def guarded(command: Callable[..., None]) -> Callable[..., None]:

@@ -73,6 +73,11 @@ def _split(places: list[str], *, into: bool) -> tuple[list[str], str, str | None
         raise SettingError(
             f"Missing argument '{missing}'", "IMAGE MODEL OUT, in this order", "See tilewise run --help."
         )
+    for first in places[:-2]:
+        if first.endswith(".onnx") and not places[-2].endswith(".onnx"):
+            raise SettingError(
+                f"the model {first} where an image is named", "IMAGE MODEL OUT, in this order", "Name the image first."
+            )
     return places[:-2], places[-2], places[-1]
 
 
