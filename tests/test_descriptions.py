@@ -12,7 +12,7 @@ import onnx
 import pytest
 import yaml
 import zarr
-from hypothesis import given
+from hypothesis import example, given
 
 from images import make_pixels, write_array, write_image
 from networks import one_layer, save, tiny_unet
@@ -422,6 +422,7 @@ def test_a_description_and_metadata_together(tmp_path):
 
 
 @given(text=st.text(max_size=200))
+@example(text="0")
 def test_any_text_as_metadata_is_read_or_silent(text):
     found = read_deepness(dict.fromkeys(DEEPNESS, text))
     assert found is SILENT or found.origins

@@ -56,7 +56,7 @@ def read(metadata: Mapping[str, str]) -> Contract:
     small = _number(metadata, "seg_small_segment")
     if kind == "segmentor" and small:
         made = replace(made, notes=(f"Deepness removes segments below {small:g} pixels; tilewise keeps them",))
-    return sign(made, ORIGIN)
+    return sign(made, ORIGIN) if made.said() or made.notes else SILENT
 
 
 def _pixels(metadata: Mapping[str, str], made: Contract) -> Contract:
