@@ -169,7 +169,8 @@ def tilewise(job: Job) -> dict[str, float]:
         job.model,
         job.out,
         cut=Cut(tile=job.tile, halo=job.halo),
-        results=Results(output="labels"),
+        # one level, as all others write
+        results=Results(output="labels", levels=1),
         machine=Machine(device="cpu", workers=job.workers or "auto"),
         observers=(observe,),
     )
