@@ -12,8 +12,9 @@ BASE = 360_000_000
 ACTIVATION_SLACK = 1.5
 """onnxruntime's own copies (blocked layouts, im2col) beside the live tensors of the graph."""
 
-SHRINK = 5
-"""Shards at once while one of a coarser level is made: encoded, decoded, padded, as sums, and the result."""
+SHRINK = 6.5
+"""Shards at once while one of a coarser level is made: encoded, decoded, padded, as sums, the result, and what the
+heap keeps of them (benchmarks/pyramid.py). Blocks that ``auto`` chooses leave room for it."""
 
 
 TRANSIT = 60_000_000
@@ -70,7 +71,7 @@ def worker_memory(*, weights: int, read_bytes: int, held: int = 0, tile: int, wr
         read=2 * read_bytes + held,
         tiles=tile,
         write=2 * write_bytes,
-        shrink=SHRINK * write_bytes,
+        shrink=int(SHRINK * write_bytes),
         threads=threads,
     )
 

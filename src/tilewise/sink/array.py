@@ -80,6 +80,8 @@ def write_coarser(spec: OutputSpec, level: int, number: int) -> None:
     for piece in pyramid.pieces(level, number):
         pixels = read(spec, pyramid.below(level, piece), level - 1)
         result[piece.inside(box).slices] = shrink(pixels, spec.steps[level - 1], spec.method)
+        # before the next one is read
+        del pixels
     write(spec, box.start, result, level)
 
 
