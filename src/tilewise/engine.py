@@ -14,7 +14,7 @@ from tilewise.cluster import connect, dashboard
 from tilewise.columns import store_mask
 from tilewise.errors import SettingError, StoppedError, StoreError
 from tilewise.events import Ended, Noted, Started, tell
-from tilewise.freezing import settle_norms
+from tilewise.freezing import KEPT, settle_norms
 from tilewise.ledger import Ledger
 from tilewise.lock import acquire, refuse_held
 from tilewise.masking import describe_mask
@@ -141,7 +141,7 @@ def execute_on(
                 # the first clears the place for all
                 sink.create(spec, record, inputs=inputs, overwrite=made.behaviour.overwrite and number == 0)
             if norms is not None:
-                write_json(folder_of(out), "norms.json", norms.to_json())
+                write_json(folder_of(out), KEPT, norms.to_json())
             if statistics is not None:
                 write_json(folder_of(out), "statistics.json", statistics.to_json())
             # not before: a refusal is one line

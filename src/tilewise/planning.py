@@ -98,6 +98,11 @@ def plan(
         made = decide(found, facts, asked, known.contract)
     except SettingError as error:
         raise blame(error, asked) from error
+    return complete(made, place)
+
+
+def complete(made: Plan, place: str | None) -> Plan:
+    """A decided plan with its mask and, where a place is named, its outputs there."""
     made = replace(made, mask=find_mask(made))
     if place is None:
         return made

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from tilewise.freezing.rewrite import Frozen, freeze
-from tilewise.freezing.settle import settle_norms
+from tilewise.freezing.settle import KEPT, settle_norms
 
-__all__ = ["Frozen", "freeze", "settle_norms"]
+__all__ = ["KEPT", "Frozen", "freeze", "settle_norms"]

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 
 from tilewise.events import Noted, tell
 from tilewise.freezing.rewrite import freeze
-from tilewise.masking import find_mask
 from tilewise.norms import Norms, read_norms
-from tilewise.placement import place_outputs
-from tilewise.planning import decide
+from tilewise.planning import complete, decide
 from tilewise.record import folder_of, read_json, read_stamp
 from tilewise.resume import recorded_cut
 
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
     from tilewise.model import Model
     from tilewise.plans import Plan
 
-FILE = "norms.json"
+KEPT = "norms.json"
 """Where statistics are kept, beside the ledger."""
 
 
@@ -44,15 +42,14 @@ def settle_norms(
     tell(observers, Noted(f"frozen: {', '.join(frozen.sites)}; the network is now {spec.verdict} ({spec.reason})"))
     cut = recorded_cut(made.asked.cut, stamp.record if stamp is not None else None, spec)
     again = decide(made.image, spec, replace(made.asked, cut=cut), model.contract)
-    again = replace(again, mask=find_mask(again), class_names=made.class_names)
-    return replace(again, outputs=place_outputs(again, out)), frozen.model, frozen.norms
+    return complete(again, out), frozen.model, frozen.norms
 
 
 def _find_known(asked: str, sha256: str, out: str | None) -> Norms | None:
     """Statistics from a file, or those that a run which is to be resumed has kept."""
     if asked not in {"exact", "sample"}:
         return read_norms(asked, sha256)
-    found = read_json(folder_of(out), FILE) if out is not None else None
+    found = read_json(folder_of(out), KEPT) if out is not None else None
     if found is None:
         return None
     kept = Norms.from_json(found)

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 
 from tilewise.cluster import connect
 from tilewise.events import Noted, tell
-from tilewise.masking import find_mask
-from tilewise.placement import place_outputs
-from tilewise.planning import decide, plan
+from tilewise.planning import complete, decide, plan
 from tilewise.plugin import hand_out, renew, take_back
 from tilewise.record import read_stamp
 from tilewise.spot.trials import list_halos, try_halos
@@ -107,5 +105,4 @@ def _with_halo(made: Plan, model: Model, halo: Index, words: str) -> Plan:
     again = decide(made.image, made.model, replace(asked, cut=replace(asked.cut, halo=halo)), model.contract)
     reason = f"{again.reason}; {words}" if again.verdict == "bounded" else again.reason
     # the tolerance stays what was asked for
-    again = replace(again, asked=asked, reason=reason, mask=find_mask(again), class_names=made.class_names)
-    return replace(again, outputs=place_outputs(again, made.outputs[0].path))
+    return complete(replace(again, asked=asked, reason=reason), made.outputs[0].path)
