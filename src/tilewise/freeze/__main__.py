@@ -7,11 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tilewise.errors import TilewiseError
-from tilewise.freeze.graft import Known
 from tilewise.freeze.step import take_step
+from tilewise.norms import Norms
 
 
 def main() -> int:
@@ -29,14 +27,10 @@ def main() -> int:
 
 def answer_request(request: dict[str, Any]) -> dict[str, Any]:
     """Take one step and write its graph."""
-    known = {name: Known(*(_numbers(row) for row in rows)) for name, rows in request["known"].items()}
+    known = Norms.from_json(request["known"]).rows
     told, content = take_step(Path(request["path"]).read_bytes(), request["image"], request["shapes"], known)
     Path(request["out"]).write_bytes(content)
     return told
-
-
-def _numbers(row: list[str]) -> np.ndarray:
-    return np.array([float.fromhex(text) for text in row])
 
 
 if __name__ == "__main__":

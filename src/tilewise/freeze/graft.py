@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,21 +14,10 @@ if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
 
     from tilewise.freeze.site import Site
+    from tilewise.norms import Row
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """Statistics of one site's tensor, one number a channel, in double precision."""
-
-    mean: np.ndarray
-    """Means over all pixels."""
-    variance: np.ndarray
-    """Population variances."""
-    maximum: np.ndarray
-    """Largest values."""
-
-
-def graft(model: ModelProto, site: Site, known: Known, dtype: np.dtype) -> None:
+def graft(model: ModelProto, site: Site, known: Row, dtype: np.dtype) -> None:
     """Replace a site, in place; what made its tensor stays, and is pruned if nothing else needs it.
 
     Args:
@@ -42,7 +30,7 @@ def graft(model: ModelProto, site: Site, known: Known, dtype: np.dtype) -> None:
     made: dict[str, np.ndarray]
     nodes: list[Any]
     if site.kind in {"mean", "maximum"}:
-        value = known.mean if site.kind == "mean" else known.maximum
+        value = np.array(known.mean if site.kind == "mean" else known.maximum)
         made, nodes = _number(node, site, value, dtype), []
     else:
         made, nodes = _normalizer(model, node, site, known, dtype)
@@ -76,7 +64,7 @@ def _joined(site: Site) -> set[int]:
 
 
 def _normalizer(
-    model: ModelProto, node: NodeProto, site: Site, known: Known, dtype: np.dtype
+    model: ModelProto, node: NodeProto, site: Site, known: Row, dtype: np.dtype
 ) -> tuple[dict[str, np.ndarray], list[Any]]:
     """(x - mean) * factor + bias, in an order that keeps large means from eating the digits."""
     from onnx import helper
@@ -101,14 +89,14 @@ def _inner(model: ModelProto, reshape: NodeProto) -> NodeProto:
     return next(node for node in model.graph.node if reshape.input[0] in node.output)
 
 
-def _by_group(known: Known, site: Site) -> tuple[np.ndarray, np.ndarray]:
+def _by_group(known: Row, site: Site) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance for each channel; channels of a group share theirs, which come from theirs together."""
     if site.kind == "instance":
-        return known.mean, known.variance
-    means = known.mean.reshape(site.groups, -1)
+        return np.array(known.mean), np.array(known.variance)
+    means = np.reshape(known.mean, (site.groups, -1))
     mean = means.mean(axis=1)
     # about the group's mean: the difference of large squares would lose what matters
-    spread = known.variance.reshape(site.groups, -1).mean(axis=1) + ((means - mean[:, None]) ** 2).mean(axis=1)
+    spread = np.reshape(known.variance, (site.groups, -1)).mean(axis=1) + ((means - mean[:, None]) ** 2).mean(axis=1)
     each = means.shape[1]
     return np.repeat(mean, each), np.repeat(spread, each)
 

@@ -10,7 +10,7 @@ import numpy as np
 from tilewise import splice
 from tilewise.errors import ModelError
 from tilewise.freeze.find import depends_on, find_sites, tensors_of_interest
-from tilewise.freeze.graft import Known, graft
+from tilewise.freeze.graft import graft
 from tilewise.session import SessionOptions, open_session
 
 if TYPE_CHECKING:
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from tilewise.freeze.site import Site
+    from tilewise.norms import Row
 
 
 def take_step(
-    content: bytes, image: str, shapes: Sequence[Sequence[int]], known: Mapping[str, Known]
+    content: bytes, image: str, shapes: Sequence[Sequence[int]], known: Mapping[str, Row]
 ) -> tuple[dict[str, Any], bytes]:
     """Freeze what is known.
 

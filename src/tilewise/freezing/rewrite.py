@@ -121,9 +121,13 @@ def _step(base: Path, made: Plan, norms: Norms, out: Path) -> dict[str, Any]:
                  for k, (m, r) in enumerate(zip(model.multiple, model.remainder, strict=True))]  # fmt: skip
         lengths = {"N": 1, "C": model.in_channels, **dict(zip("DHW"[-len(sides) :], sides, strict=True))}
         shapes.append([lengths[letter] for letter in model.layout])
-    rows = {name: [[v.hex() for v in getattr(row, key)] for key in ("mean", "variance", "maximum")]
-            for name, row in norms.rows.items()}  # fmt: skip
-    request = {"path": str(base), "image": model.input_name, "shapes": shapes, "known": rows, "out": str(out)}
+    request = {
+        "path": str(base),
+        "image": model.input_name,
+        "shapes": shapes,
+        "known": norms.to_json(),
+        "out": str(out),
+    }
     return call("tilewise.freeze", Path(model.path), request)
 
 
